@@ -109,6 +109,8 @@ def main():
     pictures = load_pictures(args.build)
     probe = to_tensor([random_view(pictures[i], list(BACKGROUNDS.values())[n % 11], rng) for n, i in enumerate(rng.integers(0, len(pictures), 16))])
     vae = new_vae().to(memory_format=torch.channels_last)
+    with torch.no_grad():
+        vae.quant_conv.bias[16:] -= 6  # start with little posterior noise
     if args.resume:
         vae.load_state_dict(torch.load(args.build / "vae.pt"))
     optimiser = torch.optim.AdamW(vae.parameters(), PEAK_LR, betas=(0.9, 0.99), weight_decay=1e-4)
