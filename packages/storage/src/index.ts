@@ -1,1 +1,3 @@
+export * from "./blobs.ts";
 export * from "./database.ts";
+export { storageError } from "./errors.ts";
