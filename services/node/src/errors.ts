@@ -1,0 +1,71 @@
+import { defineErrors } from "@hydrogen/std";
+
+export const nodeError = defineErrors({
+  NODE_CONFIG_INVALID: {
+    message: "The node's configuration is not valid",
+    retryable: false,
+    hint: "Compare the named fields with docs/config.md.",
+  },
+  NODE_PASSWORD_MISSING: {
+    message: "The keystore has no password",
+    retryable: false,
+    hint: "Name an environment variable or a file in keystore.passwordEnv or keystore.passwordFile.",
+  },
+  NODE_FUNDS_MISSING: {
+    message: "The wallet holds less CNX than the stake",
+    retryable: true,
+    hint: "Send the missing CNX to the node's address; it joins by itself.",
+  },
+  NODE_ARGS_MISMATCH: {
+    message: "The relay's args do not hash to the task's hash",
+    retryable: true,
+  },
+  NODE_ARGS_MISSING: {
+    message: "The relay does not have the task's args yet",
+    retryable: true,
+  },
+  NODE_TASK_UNSUPPORTED: {
+    message: "This node's engine does not run tasks of this type",
+    retryable: false,
+    failureClass: "unsupported",
+  },
+  NODE_FILES_LOST: {
+    message: "A result file is missing or was changed on disk",
+    retryable: false,
+    failureClass: "resource",
+  },
+  NODE_BUSY: {
+    message: "The node is still working on a task",
+    retryable: true,
+  },
+  ENGINE_START_FAILED: {
+    message: "The engine process did not come up",
+    retryable: true,
+    failureClass: "resource",
+  },
+  ENGINE_CRASHED: {
+    message: "The engine process ended while it was working",
+    retryable: true,
+    failureClass: "execution",
+  },
+  ENGINE_TIMEOUT: {
+    message: "The engine did not finish in time and was ended",
+    retryable: true,
+    failureClass: "execution",
+  },
+  ENGINE_CANCELLED: {
+    message: "The run was cancelled",
+    retryable: false,
+    failureClass: "cancelled",
+  },
+  ENGINE_PROTOCOL: {
+    message: "The engine process broke the message protocol",
+    retryable: true,
+    failureClass: "execution",
+  },
+  ENGINE_FAILED: {
+    message: "The engine failed",
+    retryable: true,
+    failureClass: "execution",
+  },
+});

@@ -1,0 +1,178 @@
+/**
+ * What a node does next for one task: a pure function of what it remembers (the journal), what the chain says, and
+ * the time. The chain is the authority: whatever the journal believes to have sent, only the task's verdicts count, so
+ * a crash, a lost transaction or a reorganisation needs no case of its own. Events merely wake the loop that asks here.
+ */
+import type { FailureClass, Hex } from "@hydrogen/std";
+import type { ChainTask } from "./chain-task.ts";
+import { TaskStatus, Verdict } from "./chain-task.ts";
+
+/** What came of running the task. Only the first two go on chain. */
+export type Outcome =
+  | { readonly kind: "result"; readonly result: Hex; readonly filesDigest: Hex; readonly fileCount: number }
+  | { readonly kind: "error"; readonly errorClass: 1 | 2 | 3; readonly code: string }
+  | {
+      readonly kind: "failed";
+      readonly failureClass: FailureClass;
+      readonly code: string;
+      /** When to try again; undefined: it is not worth trying. */
+      readonly retryAtSec: number | undefined;
+    };
+
+/** What the node remembers of one round of one task. */
+export type RoundMemory = {
+  readonly round: number;
+  readonly hasArgs: boolean;
+  readonly outcome: Outcome | undefined;
+  /** Whether the relay has acknowledged the files. */
+  readonly uploaded: boolean;
+};
+
+export type Situation = {
+  /** Undefined: the node was not selected, it only sees the task pending. */
+  readonly memory: RoundMemory | undefined;
+  readonly task: ChainTask;
+  readonly self: Hex;
+  readonly nowSec: number;
+  /** Whether the chain still holds this node on this task. */
+  readonly held: boolean;
+  /** Whether the node could be drawn now. */
+  readonly available: boolean;
+  /** When the node first saw the task pending in a block. */
+  readonly pendingSinceSec: number;
+  /** A number in [0, 1), different for every node and task: spreads what anyone may do. */
+  readonly jitter: number;
+};
+
+export type Action =
+  | { readonly kind: "fetchArgs" | "execute" | "commit" | "reveal" | "upload" | "reportUploaded" }
+  | { readonly kind: "cancelOverdue" | "draw" }
+  /** Nothing to do before `untilSec` or, if that is undefined, before the chain changes. */
+  | { readonly kind: "wait"; readonly untilSec: number | undefined; readonly reason: string }
+  | { readonly kind: "done"; readonly reason: string };
+
+/** The application draws its own task; nodes step in when it does not. */
+const drawPatienceSec = 2;
+/** Several nodes may do the same chore; whoever is first saves the others the gas. */
+const choreSpreadSec = 3;
+
+export function nextAction(situation: Situation): Action {
+  const { task, memory, self } = situation;
+  if (task.status === TaskStatus.None) return done("the task is not on the chain");
+  if (task.status === TaskStatus.Pending)
+    return memory === undefined ? draw(situation) : wait("not drawn yet");
+  if (memory === undefined) return done("drawn without this node");
+  if (task.nodes[memory.round]?.toLowerCase() !== self.toLowerCase())
+    return done("another node has the round");
+  switch (task.status) {
+    case TaskStatus.Executing:
+      return execution(situation, memory);
+    case TaskStatus.Revealing:
+      return revealing(situation, memory);
+    case TaskStatus.Uploading:
+      return uploading(situation, memory);
+    default:
+      return ended(situation, memory);
+  }
+}
+
+function draw({ task, available, nowSec, pendingSinceSec, jitter }: Situation): Action {
+  if (!available) return done("not available");
+  const fromSec = pendingSinceSec + drawPatienceSec + jitter * choreSpreadSec;
+  return nowSec >= fromSec ? { kind: "draw" } : wait(`task ${task.id} may be drawn by its creator`, fromSec);
+}
+
+function execution(situation: Situation, memory: RoundMemory): Action {
+  const { task, nowSec } = situation;
+  const verdict = task.verdicts[memory.round];
+  if (verdict === Verdict.Missed) return done("missed the commitment");
+  if (verdict === Verdict.Committed) {
+    const opensSec = Math.min(task.revealFromSec || Number.POSITIVE_INFINITY, task.commitDeadlineSec);
+    if (nowSec < opensSec) return wait("the other commitments", opensSec);
+    if (commitmentsOf(task) < 2) return overdue(situation, task.commitDeadlineSec);
+    return reveal(situation, memory);
+  }
+  if (nowSec >= task.commitDeadlineSec) return overdue(situation, task.commitDeadlineSec);
+  if (!memory.hasArgs) return { kind: "fetchArgs" };
+  const { outcome } = memory;
+  if (outcome === undefined) return { kind: "execute" };
+  if (outcome.kind !== "failed") return { kind: "commit" };
+  if (outcome.retryAtSec === undefined || outcome.retryAtSec >= task.commitDeadlineSec)
+    return wait("silent: the failure is this node's own", task.commitDeadlineSec);
+  return nowSec >= outcome.retryAtSec
+    ? { kind: "execute" }
+    : wait("another try at running the task", outcome.retryAtSec);
+}
+
+function revealing(situation: Situation, memory: RoundMemory): Action {
+  const { task, nowSec } = situation;
+  switch (task.verdicts[memory.round]) {
+    case Verdict.Committed:
+      return reveal(situation, memory);
+    case Verdict.Result:
+    case Verdict.Error:
+      return nowSec < task.revealDeadlineSec
+        ? wait("the other reveals", task.revealDeadlineSec)
+        : overdue(situation, task.revealDeadlineSec);
+    default:
+      return done("missed the commitment");
+  }
+}
+
+function uploading(situation: Situation, memory: RoundMemory): Action {
+  const { task, nowSec } = situation;
+  const verdict = task.verdicts[memory.round];
+  if (verdict === Verdict.Committed) return reveal(situation, memory);
+  if (verdict !== Verdict.Result) return done("no share in the result");
+  const { outcome } = memory;
+  const mine = memory.round === task.resultRound;
+  if (!mine && !task.agreed[memory.round]) return done("disagreed");
+  if (nowSec >= task.uploadEndSec) return overdue(situation, task.uploadEndSec);
+  // Lost with the disk: nothing to upload, others may.
+  if (outcome?.kind !== "result") return wait("the files are lost", task.uploadEndSec);
+  const fromSec = mine ? 0 : afterOthers(situation, task.uploadDeadlineSec);
+  if (nowSec < fromSec) return wait("the result node's upload", fromSec);
+  return { kind: memory.uploaded ? "reportUploaded" : "upload" };
+}
+
+function ended(situation: Situation, memory: RoundMemory): Action {
+  const { task, held } = situation;
+  const status = task.status === TaskStatus.Done ? "done" : "aborted";
+  // The task may be over for the application while a third node still owes its reveal.
+  if (task.status === TaskStatus.Done && held && task.verdicts[memory.round] === Verdict.Committed)
+    return reveal(situation, memory);
+  return done(status);
+}
+
+function reveal(situation: Situation, memory: RoundMemory): Action {
+  const { task, nowSec } = situation;
+  const closesSec = task.revealDeadlineSec || Number.POSITIVE_INFINITY;
+  if (nowSec >= closesSec) return overdue(situation, closesSec);
+  if (memory.outcome === undefined || memory.outcome.kind === "failed")
+    return wait(
+      "the outcome behind the commitment is lost",
+      Number.isFinite(closesSec) ? closesSec : undefined,
+    );
+  return { kind: "reveal" };
+}
+
+function overdue(situation: Situation, deadlineSec: number): Action {
+  const fromSec = afterOthers(situation, deadlineSec);
+  return situation.nowSec >= fromSec ? { kind: "cancelOverdue" } : wait("someone to end the phase", fromSec);
+}
+
+function afterOthers({ jitter }: Situation, sec: number): number {
+  return sec + 1 + jitter * choreSpreadSec;
+}
+
+function commitmentsOf(task: ChainTask): number {
+  return task.verdicts.filter((verdict) => verdict === Verdict.Committed).length;
+}
+
+function wait(reason: string, untilSec?: number): Action {
+  return { kind: "wait", untilSec, reason };
+}
+
+function done(reason: string): Action {
+  return { kind: "done", reason };
+}
