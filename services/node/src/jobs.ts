@@ -1,0 +1,87 @@
+/**
+ * Carries out what the reconciler decides: per key (a round, a pending task, the membership) one job at a time. A job
+ * whose decision has changed is aborted; one that failed is tried again, later each time.
+ */
+import { type Clock, isHydrogenError } from "@hydrogen/std";
+import type { Logger } from "@hydrogen/telemetry";
+
+export type Jobs = {
+  /** Makes `kind` the job of `key`, unless it already runs or rests after a failure. */
+  want(key: string, kind: string, work: (signal: AbortSignal) => Promise<void>): void;
+  /** Aborts what runs for `key`, and forgets its failures. */
+  unwant(key: string): void;
+  /** What runs for `key`. */
+  kindOf(key: string): string | undefined;
+  /** When the first resting job may be tried again. */
+  nextRetryMs(): number | undefined;
+  /** Aborts everything and waits for it to end. */
+  close(): Promise<void>;
+};
+
+type Running = { kind: string; controller: AbortController; ended: Promise<void> };
+type Resting = { kind: string; failures: number; untilMs: number };
+
+const firstRestMs = 500;
+const longestRestMs = 15_000;
+
+export function createJobs(deps: {
+  clock: Clock;
+  log: Logger;
+  /** Called after every job, whatever came of it. */
+  onEnd: () => void;
+}): Jobs {
+  const { clock, log } = deps;
+  const running = new Map<string, Running>();
+  const resting = new Map<string, Resting>();
+
+  const rest = (key: string, kind: string, error: unknown) => {
+    const before = resting.get(key);
+    const failures = before?.kind === kind ? before.failures + 1 : 1;
+    const pauseMs = Math.min(longestRestMs, firstRestMs * 2 ** (failures - 1));
+    resting.set(key, { kind, failures, untilMs: clock.nowMs() + pauseMs });
+    const expected = isHydrogenError(error) && error.retryable && failures < 4;
+    log[expected ? "info" : "warn"](`could not ${kind}`, { job: key, error, failures, pauseMs });
+  };
+
+  return {
+    want: (key, kind, work) => {
+      const current = running.get(key);
+      if (current !== undefined) {
+        if (current.kind !== kind) current.controller.abort();
+        return;
+      }
+      const rests = resting.get(key);
+      if (rests?.kind === kind && clock.nowMs() < rests.untilMs) return;
+      if (rests?.kind !== kind) resting.delete(key);
+      const controller = new AbortController();
+      const start = async () => {
+        try {
+          await work(controller.signal);
+          resting.delete(key);
+        } catch (error) {
+          if (!controller.signal.aborted) rest(key, kind, error);
+        } finally {
+          running.delete(key);
+          deps.onEnd();
+        }
+      };
+      running.set(key, { kind, controller, ended: Promise.resolve().then(start) });
+    },
+    unwant: (key) => {
+      resting.delete(key);
+      running.get(key)?.controller.abort();
+    },
+    kindOf: (key) => running.get(key)?.kind,
+    nextRetryMs: () => {
+      const now = clock.nowMs();
+      const times = [...resting].filter(([key]) => !running.has(key)).map(([, { untilMs }]) => untilMs);
+      const future = times.filter((untilMs) => untilMs > now);
+      return future.length === 0 ? undefined : Math.min(...future);
+    },
+    close: async () => {
+      const all = [...running.values()];
+      for (const { controller } of all) controller.abort();
+      await Promise.all(all.map(({ ended }) => ended));
+    },
+  };
+}
