@@ -1,0 +1,2 @@
+/** The parts that need Node.js. */
+export * from "./sqlite.ts";
