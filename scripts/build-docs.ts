@@ -28,9 +28,9 @@ async function errorsPage(): Promise<string> {
     for (const value of Object.values(await import(join(root, file)))) {
       if (!hasDefinitions(value)) continue;
       const rows = Object.entries(value.definitions).map(([code, error]) => {
-        const owner = owners.get(code);
+        const owner = owners.get(`${workspaceOf(file)} ${code}`);
         if (owner !== undefined) throw new Error(`${code} is defined in ${owner} and in ${file}`);
-        owners.set(code, file);
+        owners.set(`${workspaceOf(file)} ${code}`, file);
         return `| \`${code}\` | ${error.message} | ${error.retryable ? "yes" : "no"} | ${error.failureClass ?? ""} | ${error.hint ?? ""} |`;
       });
       sections.push(

@@ -1,1 +1,5 @@
-export {};
+export * from "./bridge-client.ts";
+export * from "./errors.ts";
+export * from "./receipt.ts";
+export * from "./task-client.ts";
+export * from "./verify.ts";

@@ -1,1 +1,2 @@
-export {};
+export * from "./bridge.ts";
+export * from "./config.ts";

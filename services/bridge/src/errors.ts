@@ -1,0 +1,69 @@
+/** The bridge's errors, and the HTTP status each is answered with. */
+import { defineErrors } from "@hydrogen/std";
+
+export const bridgeError = defineErrors({
+  BRIDGE_CONFIG_INVALID: {
+    message: "The configuration is not valid",
+    retryable: false,
+    hint: "See docs/config.md.",
+  },
+  REQUEST_INVALID: { message: "The request is malformed", retryable: false },
+  ROUTE_NOT_FOUND: { message: "There is nothing at this address", retryable: false },
+  BODY_TOO_LARGE: { message: "The body is larger than allowed", retryable: false },
+  API_KEY_INVALID: {
+    message: "The request carries no valid API key",
+    retryable: false,
+    hint: "Send Authorization: Bearer <key>.",
+  },
+  BUDGET_EXHAUSTED: {
+    message: "The API key's budget does not cover another task",
+    retryable: false,
+    hint: "Ask the bridge's operator for a larger budget.",
+  },
+  TASK_TYPE_UNSUPPORTED: { message: "This bridge does not take tasks of this type", retryable: false },
+  MODEL_NOT_OFFERED: {
+    message: "No node of this network is known to have this model",
+    retryable: false,
+    failureClass: "unsupported",
+    hint: "GET /v1/models/sd lists the models.",
+  },
+  IDEMPOTENCY_CONFLICT: {
+    message: "The idempotency key was used before with another body",
+    retryable: false,
+    hint: "Take a new key for a new task.",
+  },
+  TASK_NOT_FOUND: { message: "There is no such task for this API key", retryable: false },
+  TASK_NOT_DONE: { message: "The task has no result yet", retryable: true },
+  TASK_NOT_CANCELLABLE: {
+    message: "The task is already on chain",
+    retryable: false,
+    hint: "It ends by its own deadline.",
+  },
+  IMAGE_NOT_FOUND: { message: "The task has no image of this number", retryable: false },
+  TASK_CANCELLED: {
+    message: "The task was cancelled before it was created on chain",
+    retryable: false,
+    failureClass: "cancelled",
+  },
+  INTERNAL: { message: "Something went wrong inside the bridge", retryable: true },
+});
+
+type BridgeErrorCode = keyof typeof bridgeError.definitions;
+
+const statuses: Partial<Record<BridgeErrorCode, 401 | 402 | 404 | 409 | 413 | 500>> = {
+  ROUTE_NOT_FOUND: 404,
+  BODY_TOO_LARGE: 413,
+  API_KEY_INVALID: 401,
+  BUDGET_EXHAUSTED: 402,
+  IDEMPOTENCY_CONFLICT: 409,
+  TASK_NOT_FOUND: 404,
+  TASK_NOT_DONE: 409,
+  TASK_NOT_CANCELLABLE: 409,
+  IMAGE_NOT_FOUND: 404,
+  INTERNAL: 500,
+};
+
+/** The HTTP status of an error code; whatever the caller got wrong and is not listed is 400. */
+export function statusOf(code: string): 400 | 401 | 402 | 404 | 409 | 413 | 500 {
+  return statuses[code as BridgeErrorCode] ?? 400;
+}
