@@ -1,1 +1,12 @@
-export {};
+export { type BytesLike, toBytes } from "./abi.ts";
+export * from "./canonical.ts";
+export * from "./errors.ts";
+export * from "./hashes.ts";
+export * from "./ids.ts";
+export * from "./keys.ts";
+export * from "./phash.ts";
+export type { ChromaRatio, PixelImage } from "./pixels.ts";
+export * from "./png.ts";
+export * from "./request-signing.ts";
+export * from "./seeds-signing.ts";
+export * from "./signer.ts";

@@ -43,7 +43,14 @@ test("hashes PNG files of every colour type, depth, filter and interlacing as go
 });
 
 test("hashes the planes of JPEG files as goimagehash does", () => {
-  type JpegCase = { file: string; ratio: string; width: number; height: number; yStride: number; cStride: number };
+  type JpegCase = {
+    file: string;
+    ratio: string;
+    width: number;
+    height: number;
+    yStride: number;
+    cStride: number;
+  };
   const cases = readJson<(JpegCase & { y: string; cb: string; cr: string; hash: string })[]>("jpeg.json");
   assert.ok(cases.some((one) => one.ratio === "444") && cases.some((one) => one.ratio === "420"));
   for (const { hash, file, y, cb, cr, ...size } of cases) {
@@ -61,11 +68,19 @@ test("joins the hashes of several images in order", () => {
 
 test("refuses pixel buffers that do not fit the size", () => {
   const data = new Uint8Array(11);
-  assert.throws(() => perceptionHash({ kind: "gray8", width: 3, height: 4, data }), { code: "IMAGE_INVALID" });
+  assert.throws(() => perceptionHash({ kind: "gray8", width: 3, height: 4, data }), {
+    code: "IMAGE_INVALID",
+  });
   assert.throws(() => perceptionHash({ kind: "gray8", width: 0, height: 0, data: new Uint8Array() }), {
     code: "IMAGE_INVALID",
   });
-  const paletted: PixelImage = { kind: "paletted", width: 1, height: 1, data: Uint8Array.of(1), palette: new Uint8Array(4) };
+  const paletted: PixelImage = {
+    kind: "paletted",
+    width: 1,
+    height: 1,
+    data: Uint8Array.of(1),
+    palette: new Uint8Array(4),
+  };
   assert.throws(() => perceptionHash(paletted), { code: "IMAGE_INVALID" });
 });
 

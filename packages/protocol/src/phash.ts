@@ -76,7 +76,8 @@ export function hammingDistance(a: Uint8Array, b: Uint8Array): number {
 export function similar(a: Uint8Array, b: Uint8Array, threshold = defaultDistanceThreshold): boolean {
   if (a.length !== b.length || a.length === 0 || a.length % phashBytes !== 0) return false;
   for (let i = 0; i < a.length; i += phashBytes) {
-    if (hammingDistance(a.subarray(i, i + phashBytes), b.subarray(i, i + phashBytes)) >= threshold) return false;
+    if (hammingDistance(a.subarray(i, i + phashBytes), b.subarray(i, i + phashBytes)) >= threshold)
+      return false;
   }
   return true;
 }
@@ -90,7 +91,8 @@ function readAll(sampler: Sampler): Uint16Array {
 
 function brightness({ model, bits }: Sampler, samples: Uint16Array): Float64Array {
   const luma = new Float64Array(hashSide * hashSide);
-  const from16 = (r: number, g: number, b: number) => weighted(Math.floor(r / 257), Math.floor(g / 257), b >> 8);
+  const from16 = (r: number, g: number, b: number) =>
+    weighted(Math.floor(r / 257), Math.floor(g / 257), b >> 8);
   for (let i = 0; i < luma.length; i++) {
     const [a, b, c] =
       model === "gray"

@@ -9,7 +9,11 @@ import type { PixelImage } from "./pixels.ts";
 
 export type PngLimits = { maxWidthPx: number; maxHeightPx: number; maxFileBytes: number };
 
-export const defaultPngLimits: PngLimits = { maxWidthPx: 4096, maxHeightPx: 4096, maxFileBytes: 64 * 1024 * 1024 };
+export const defaultPngLimits: PngLimits = {
+  maxWidthPx: 4096,
+  maxHeightPx: 4096,
+  maxFileBytes: 64 * 1024 * 1024,
+};
 
 type Header = {
   width: number;
@@ -73,7 +77,8 @@ function readHeader(png: Uint8Array): Header {
   const depths: readonly number[] | undefined = depthsOf[colourType as keyof typeof depthsOf];
   if (width <= 0 || height <= 0) throw invalid("dimensions");
   if (!depths?.includes(depth!)) throw invalid("colour type and bit depth");
-  if (compression !== 0 || filter !== 0 || interlace! > 1) throw invalid("compression, filter or interlace method");
+  if (compression !== 0 || filter !== 0 || interlace! > 1)
+    throw invalid("compression, filter or interlace method");
   return { width, height, depth, colourType, interlaced: interlace === 1 } as Header;
 }
 
@@ -98,14 +103,16 @@ function readChunks(png: Uint8Array, { colourType, depth }: Header): Chunks {
         if (!beforeData || chunks.palette || chunks.transparent || colourType === 0 || colourType === 4) {
           throw invalid("PLTE out of place");
         }
-        if (length === 0 || length % 3 !== 0 || length > 3 * Math.min(256, 1 << depth)) throw invalid("PLTE length");
+        if (length === 0 || length % 3 !== 0 || length > 3 * Math.min(256, 1 << depth))
+          throw invalid("PLTE length");
         chunks.palette = body;
         break;
       case "tRNS":
         if (!beforeData || chunks.transparent || colourType >= 4 || (colourType === 3 && !chunks.palette)) {
           throw invalid("tRNS out of place");
         }
-        if (colourType === 3 ? length > 256 : length !== 2 * channelsOf[colourType]) throw invalid("tRNS length");
+        if (colourType === 3 ? length > 256 : length !== 2 * channelsOf[colourType])
+          throw invalid("tRNS length");
         chunks.transparent = body;
         break;
       case "IDAT":
@@ -135,7 +142,15 @@ function passesOf({ width, height, depth, colourType, interlaced }: Header) {
     .map(([x0, y0, stepX, stepY]) => {
       const columns = Math.max(0, Math.ceil((width - x0) / stepX));
       const rows = columns === 0 ? 0 : Math.max(0, Math.ceil((height - y0) / stepY));
-      return { x0, y0, stepX, stepY, columns, rows, rowBytes: Math.ceil((columns * channelsOf[colourType] * depth) / 8) };
+      return {
+        x0,
+        y0,
+        stepX,
+        stepY,
+        columns,
+        rows,
+        rowBytes: Math.ceil((columns * channelsOf[colourType] * depth) / 8),
+      };
     })
     .filter((pass) => pass.rows > 0);
 }
@@ -150,7 +165,13 @@ function inflate(parts: readonly Uint8Array[], expectedBytes: number): Uint8Arra
   }
   const view = viewOf(stream);
   const [method = 0, flags = 0] = stream;
-  if (stream.length < 8 || (method & 15) !== 8 || method >> 4 > 7 || flags & 32 || view.getUint16(0) % 31 !== 0) {
+  if (
+    stream.length < 8 ||
+    (method & 15) !== 8 ||
+    method >> 4 > 7 ||
+    flags & 32 ||
+    view.getUint16(0) % 31 !== 0
+  ) {
     throw invalid("zlib header");
   }
   const raw = new Uint8Array(expectedBytes);
@@ -184,7 +205,7 @@ function unfilter(header: Header, raw: Uint8Array, put: PutPixel): void {
   const samples = new Uint16Array(header.width * channels);
   let at = 0;
   for (const pass of passesOf(header)) {
-    let above = new Uint8Array(pass.rowBytes);
+    let above: Uint8Array = new Uint8Array(pass.rowBytes);
     for (let row = 0; row < pass.rows; row++) {
       const filter = raw[at]!;
       const line = raw.subarray(at + 1, at + 1 + pass.rowBytes);
@@ -240,7 +261,13 @@ function createCanvas(
 ): { image: PixelImage; pixel: PutPixel } {
   if (colourType === 3) {
     const data = new Uint8Array(width * height);
-    const image: PixelImage = { kind: "paletted", width, height, data, palette: fullPalette(palette!, transparent) };
+    const image: PixelImage = {
+      kind: "paletted",
+      width,
+      height,
+      data,
+      palette: fullPalette(palette!, transparent),
+    };
     return { image, pixel: (x, y, samples, at) => (data[y * width + x] = samples[at]!) };
   }
   const wide = depth === 16;

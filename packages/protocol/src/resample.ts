@@ -72,7 +72,7 @@ function weigh(weights: Weights, i: number, samples: Uint16Array, offset: number
     const weight = values[i * taps + tap]!;
     if (weight === 0) continue;
     const at = first + tap;
-    sum += weight * samples[offset + stride * (at < 0 ? 0 : at > last ? last : at)]!;
+    sum += weight * samples[offset + stride * Math.max(0, Math.min(at, last))]!;
     total += weight;
   }
   return Math.floor(sum / total);

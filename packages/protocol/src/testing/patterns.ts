@@ -14,7 +14,10 @@ const paletteEntries = 23;
 
 function hash32(seed: number, x: number, y: number, c: number): number {
   let h =
-    Math.imul(seed, 0x9e3779b1) ^ Math.imul(x, 0x85ebca77) ^ Math.imul(y, 0xc2b2ae3d) ^ Math.imul(c, 0x27d4eb2f);
+    Math.imul(seed, 0x9e3779b1) ^
+    Math.imul(x, 0x85ebca77) ^
+    Math.imul(y, 0xc2b2ae3d) ^
+    Math.imul(c, 0x27d4eb2f);
   h = Math.imul(h ^ (h >>> 15), 0x2c1b3c6d);
   h = Math.imul(h ^ (h >>> 12), 0x297a2d39);
   return (h ^ (h >>> 15)) >>> 0;
@@ -65,18 +68,20 @@ export function makeImage(one: PixelCase): PixelImage {
       return { kind, width, height, data };
     }
     case "paletted": {
-      const palette = Uint8Array.from({ length: 4 * paletteEntries }, (_, i) => hash32(one.seed, 10, i >> 2, i & 3));
+      const palette = Uint8Array.from({ length: 4 * paletteEntries }, (_, i) =>
+        hash32(one.seed, 10, i >> 2, i & 3),
+      );
       const index = (x: number, y: number) => (sample16(one, x, y, 0) * paletteEntries) >> 16;
       return { kind, width, height, palette, data: fill8(new Uint8Array(width * height), width, index) };
     }
     case "ycbcr": {
       const ratio = one.ratio!;
-      const [stepX, stepY] = { 444: [1, 1], 422: [2, 1], 420: [2, 2], 440: [1, 2], 411: [4, 1], 410: [4, 2] }[ratio] as [
-        number,
-        number,
-      ];
+      const [stepX, stepY] = { 444: [1, 1], 422: [2, 1], 420: [2, 2], 440: [1, 2], 411: [4, 1], 410: [4, 2] }[
+        ratio
+      ] as [number, number];
       const cStride = Math.ceil(width / stepX);
-      const chroma = (c: number) => fill8(new Uint8Array(cStride * Math.ceil(height / stepY)), cStride, at8(c));
+      const chroma = (c: number) =>
+        fill8(new Uint8Array(cStride * Math.ceil(height / stepY)), cStride, at8(c));
       const y = fill8(new Uint8Array(width * height), width, at8(0));
       return { kind, width, height, ratio, y, cb: chroma(1), cr: chroma(2), yStride: width, cStride };
     }
