@@ -1,2 +1,4 @@
 /** The parts that need Node.js. */
+
+export * from "./keystore.ts";
 export * from "./sqlite.ts";
