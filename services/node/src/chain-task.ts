@@ -1,19 +1,6 @@
 /** A task as the chain tells it, in the units the node computes with: seconds as numbers, money as bigint. */
+import type { TaskStatus, Verdict } from "@hydrogen/protocol";
 import type { Hex } from "@hydrogen/std";
-
-export const TaskStatus = {
-  None: 0,
-  Pending: 1,
-  Executing: 2,
-  Revealing: 3,
-  Uploading: 4,
-  Done: 5,
-  Aborted: 6,
-} as const;
-export type TaskStatus = (typeof TaskStatus)[keyof typeof TaskStatus];
-
-export const Verdict = { None: 0, Committed: 1, Result: 2, Error: 3, Missed: 4 } as const;
-export type Verdict = (typeof Verdict)[keyof typeof Verdict];
 
 export type ChainTask = {
   readonly id: bigint;

@@ -6,8 +6,13 @@ import { type Clock, isHydrogenError } from "@hydrogen/std";
 import type { Logger } from "@hydrogen/telemetry";
 
 export type Jobs = {
-  /** Makes `kind` the job of `key`, unless it already runs or rests after a failure. */
-  want(key: string, kind: string, work: (signal: AbortSignal) => Promise<void>): void;
+  /** A moment, for `want`. Take it before looking at what the decision is based on. */
+  moment(): number;
+  /**
+   * Makes `kind` the job of `key`, unless it already runs or rests after a failure, or a job of this key has ended
+   * since that moment: then the decision is out of date.
+   */
+  want(key: string, kind: string, since: number, work: (signal: AbortSignal) => Promise<void>): void;
   /** Aborts what runs for `key`, and forgets its failures. */
   unwant(key: string): void;
   /** What runs for `key`. */
@@ -33,6 +38,8 @@ export function createJobs(deps: {
   const { clock, log } = deps;
   const running = new Map<string, Running>();
   const resting = new Map<string, Resting>();
+  const endedAt = new Map<string, number>();
+  let moments = 0;
 
   const rest = (key: string, kind: string, error: unknown) => {
     const before = resting.get(key);
@@ -44,7 +51,9 @@ export function createJobs(deps: {
   };
 
   return {
-    want: (key, kind, work) => {
+    moment: () => ++moments,
+    want: (key, kind, since, work) => {
+      if ((endedAt.get(key) ?? 0) > since) return;
       const current = running.get(key);
       if (current !== undefined) {
         if (current.kind !== kind) current.controller.abort();
@@ -62,6 +71,7 @@ export function createJobs(deps: {
           if (!controller.signal.aborted) rest(key, kind, error);
         } finally {
           running.delete(key);
+          endedAt.set(key, ++moments);
           deps.onEnd();
         }
       };

@@ -88,3 +88,20 @@ test("forgets only what it is told to", () => {
   journal.forget(key);
   assert.equal(journal.get(key), undefined);
 });
+
+test("never replaces an outcome the node may have committed to", () => {
+  const journal = inMemory();
+  journal.select(key);
+  const failed: Outcome = {
+    kind: "failed",
+    failureClass: "execution",
+    code: "ENGINE_CRASHED",
+    retryAtSec: 5,
+  };
+  journal.setOutcome(key, failed, undefined);
+  journal.setOutcome(key, outcome, "0x5a17");
+  journal.setOutcome(key, { ...outcome, result: "0xffffffffffffffff" }, "0x0bad");
+  assert.deepEqual(journal.get(key)?.outcome, outcome);
+  assert.equal(journal.get(key)?.salt, "0x5a17");
+  assert.equal(journal.get(key)?.attempts, 2);
+});

@@ -65,7 +65,10 @@ export type Journal = {
   /** Opens a round, or reopens it if a reorganisation brought it back. */
   select(key: RoundKey): Round;
   setArgs(key: RoundKey, args: string): void;
-  /** Stores what came of a run; `salt` goes with every outcome that is for the chain. */
+  /**
+   * Stores what came of a run; `salt` goes with every outcome that is for the chain. Such an outcome is final: the
+   * node may have committed to it, and a second salt would make that commitment worthless.
+   */
   setOutcome(key: RoundKey, outcome: Outcome, salt: Hex | undefined): void;
   mark(key: RoundKey, stage: Stage): void;
   close(key: RoundKey, ending: string): void;
@@ -106,7 +109,8 @@ export function createJournal(db: Database, nowMs: () => number): Journal {
     setArgs: (key, args) => void db.run(`UPDATE rounds SET args = ? ${where}`, args, ...at(key)),
     setOutcome: (key, outcome, salt) =>
       void db.run(
-        `UPDATE rounds SET outcome = ?, salt = ?, executed_at_ms = ?, attempts = attempts + 1 ${where}`,
+        `UPDATE rounds SET outcome = ?, salt = ?, executed_at_ms = ?, attempts = attempts + 1
+         ${where} AND salt IS NULL`,
         JSON.stringify(outcome),
         salt ?? null,
         nowMs(),

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type Desired, type MembershipSituation, NodeStatus, nextMembership } from "./membership.ts";
+import { NodeStatus } from "@hydrogen/protocol";
+import { type Desired, type MembershipSituation, nextMembership } from "./membership.ts";
 
 const { Quit, Available, Busy, PendingPause, PendingQuit, Paused } = NodeStatus;
 const joined: MembershipSituation = {
@@ -8,7 +9,7 @@ const joined: MembershipSituation = {
   status: Available,
   joinedBefore: true,
   balanceWei: 0n,
-  stakeWei: 400n,
+  requiredStakeWei: 400n,
   earnedWei: 0n,
   withdrawThresholdWei: 100n,
   payoutIsSet: true,

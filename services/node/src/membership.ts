@@ -2,16 +2,7 @@
  * Whether the node belongs to the network: a pure function of what the operator wants and what the chain says.
  * A node that was slashed out does not stake again by itself: its operator has to look first.
  */
-
-export const NodeStatus = {
-  Quit: 0,
-  Available: 1,
-  Busy: 2,
-  PendingPause: 3,
-  PendingQuit: 4,
-  Paused: 5,
-} as const;
-export type NodeStatus = (typeof NodeStatus)[keyof typeof NodeStatus];
+import { NodeStatus } from "@hydrogen/protocol";
 
 /** What the operator wants; kept in the journal, so that it holds across restarts. */
 export type Desired = "running" | "paused" | "stopped";
@@ -22,7 +13,8 @@ export type MembershipSituation = {
   /** Whether the node has joined before without being told to leave since. */
   readonly joinedBefore: boolean;
   readonly balanceWei: bigint;
-  readonly stakeWei: bigint;
+  /** What joining costs. */
+  readonly requiredStakeWei: bigint;
   readonly earnedWei: bigint;
   readonly withdrawThresholdWei: bigint;
   /** Whether the chain's payout address is the configured one. */
@@ -53,7 +45,7 @@ function statusChange(situation: MembershipSituation): MembershipAction | undefi
       if (desired === "stopped") return undefined;
       if (situation.joinedBefore) return { kind: "removed" };
       if (desired === "paused") return undefined;
-      const missingWei = situation.stakeWei - situation.balanceWei;
+      const missingWei = situation.requiredStakeWei - situation.balanceWei;
       return missingWei > 0n ? { kind: "fundsMissing", missingWei } : { kind: "join" };
     }
     case NodeStatus.Available:

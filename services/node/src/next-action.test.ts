@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { TaskStatus, Verdict } from "@hydrogen/protocol";
 import type { Hex } from "@hydrogen/std";
-import { type ChainTask, TaskStatus, Verdict } from "./chain-task.ts";
+import type { ChainTask } from "./chain-task.ts";
 import { nextAction, type Outcome, type RoundMemory, type Situation } from "./next-action.ts";
 
 const self: Hex = "0x00000000000000000000000000000000000000aA";

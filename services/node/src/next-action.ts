@@ -3,14 +3,14 @@
  * the time. The chain is the authority: whatever the journal believes to have sent, only the task's verdicts count, so
  * a crash, a lost transaction or a reorganisation needs no case of its own. Events merely wake the loop that asks here.
  */
+import { type ErrorClass, TaskStatus, Verdict } from "@hydrogen/protocol";
 import type { FailureClass, Hex } from "@hydrogen/std";
 import type { ChainTask } from "./chain-task.ts";
-import { TaskStatus, Verdict } from "./chain-task.ts";
 
 /** What came of running the task. Only the first two go on chain. */
 export type Outcome =
   | { readonly kind: "result"; readonly result: Hex; readonly filesDigest: Hex; readonly fileCount: number }
-  | { readonly kind: "error"; readonly errorClass: 1 | 2 | 3; readonly code: string }
+  | { readonly kind: "error"; readonly errorClass: ErrorClass; readonly code: string }
   | {
       readonly kind: "failed";
       readonly failureClass: FailureClass;

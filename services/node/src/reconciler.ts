@@ -2,19 +2,24 @@
  * The loop of the node. Each pass reads the chain, asks the two pure functions (`nextAction`, `nextMembership`) what is
  * due, and hands that to the jobs. A pass holds no state of its own: it may be repeated, skipped or interrupted at will.
  */
+import { NodeStatus, TaskStatus } from "@hydrogen/protocol";
 import { type Clock, type Hex, isHydrogenError } from "@hydrogen/std";
 import type { Logger } from "@hydrogen/telemetry";
 import type { ChainClock } from "./chain-clock.ts";
 import type { ChainTask } from "./chain-task.ts";
-import { TaskStatus } from "./chain-task.ts";
 import type { Jobs } from "./jobs.ts";
 import type { Journal, Round, RoundKey } from "./journal.ts";
-import { type MembershipAction, type MembershipSituation, NodeStatus, nextMembership } from "./membership.ts";
+import { type MembershipAction, type MembershipSituation, nextMembership } from "./membership.ts";
 import { type Action, nextAction } from "./next-action.ts";
 
 /** What the chain says of this node. */
 export type NodeView = Omit<MembershipSituation, "desired" | "joinedBefore" | "withdrawThresholdWei"> & {
+  /** 0: none. */
   readonly taskId: bigint;
+  readonly stakeWei: bigint;
+  readonly weight: bigint;
+  readonly misses: number;
+  readonly gpuName: string;
 };
 
 export type ReconcilerDeps = {
@@ -103,12 +108,19 @@ export function createReconciler(deps: ReconcilerDeps): Reconciler {
     return action;
   };
 
-  const handle = (id: string, action: Action, task: ChainTask, round: Round | undefined): void => {
+  const handle = (
+    id: string,
+    action: Action,
+    since: number,
+    task: ChainTask,
+    round: Round | undefined,
+  ): void => {
     if (action.kind === "wait" || action.kind === "done") jobs.unwant(id);
-    else jobs.want(id, action.kind, (signal) => deps.performTask(action, task, round, signal));
+    else jobs.want(id, action.kind, since, (signal) => deps.performTask(action, task, round, signal));
   };
 
   const passRounds = async (): Promise<void> => {
+    const since = jobs.moment();
     for (const round of journal.open()) {
       const id = roundId(round);
       const task = await deps.readTask(round.taskId);
@@ -117,7 +129,7 @@ export function createReconciler(deps: ReconcilerDeps): Reconciler {
         task.status !== TaskStatus.None && task.taskHash !== round.taskHash
           ? { kind: "done", reason: "the chain was reorganised" }
           : decide(id, task, round);
-      handle(id, action, task, round);
+      handle(id, action, since, task, round);
       if (action.kind !== "done") continue;
       await deps.reach("closing");
       journal.close(round, action.reason);
@@ -127,6 +139,7 @@ export function createReconciler(deps: ReconcilerDeps): Reconciler {
   };
 
   const passPending = async (): Promise<void> => {
+    const since = jobs.moment();
     for (const taskId of pendingSinceMs.keys()) {
       const id = `pending/${taskId}`;
       const task = await deps.readTask(taskId);
@@ -136,7 +149,7 @@ export function createReconciler(deps: ReconcilerDeps): Reconciler {
         jobs.unwant(id);
         continue;
       }
-      handle(id, decide(id, task, undefined), task, undefined);
+      handle(id, decide(id, task, undefined), since, task, undefined);
     }
   };
 
@@ -152,7 +165,7 @@ export function createReconciler(deps: ReconcilerDeps): Reconciler {
     await deps.reach("selected");
   };
 
-  const passMembership = (view: NodeView): void => {
+  const passMembership = (view: NodeView, since: number): void => {
     const memory = deps.membershipMemory;
     if (view.status !== NodeStatus.Quit && !memory.joinedBefore()) memory.noteJoined();
     membership = nextMembership({
@@ -164,10 +177,11 @@ export function createReconciler(deps: ReconcilerDeps): Reconciler {
     const { kind } = membership;
     const action = membership;
     if (kind === "none" || kind === "removed" || kind === "fundsMissing") jobs.unwant("membership");
-    else jobs.want("membership", kind, (signal) => deps.performMembership(action, signal));
+    else jobs.want("membership", kind, since, (signal) => deps.performMembership(action, signal));
   };
 
   const pass = async (): Promise<void> => {
+    const since = jobs.moment();
     const head = await deps.readHead();
     chainClock.observe(head.timestampSec);
     node = await deps.readNode();
@@ -175,7 +189,7 @@ export function createReconciler(deps: ReconcilerDeps): Reconciler {
     actions = new Map();
     await passRounds();
     await passPending();
-    passMembership(node);
+    passMembership(node, since);
     watched.clear();
     for (const round of journal.open()) watched.add(round.taskId);
   };

@@ -1,7 +1,6 @@
 /** Keys for the sender: a decision that is repeated after a crash finds the transaction it sent before. */
 import type { Call, Sender, Sent } from "@hydrogen/chain";
-import { bytesToHex, utf8Encode } from "@hydrogen/std";
-import { keccak_256 } from "@noble/hashes/sha3";
+import { taskHash } from "@hydrogen/protocol";
 
 export type Send = (
   request: {
@@ -20,7 +19,7 @@ export type Send = (
  */
 export function createSend(sender: Pick<Sender, "send" | "record">): Send {
   return async ({ purpose, call, repeatable = false }, signal) => {
-    const content = bytesToHex(keccak_256(utf8Encode(`${call.to}${call.data}`))).slice(2, 10);
+    const content = taskHash(`${call.to} ${call.data}`).slice(2, 10);
     for (let again = 0; ; again++) {
       const key = `${purpose}:${content}#${again}`;
       const record = sender.record(key);

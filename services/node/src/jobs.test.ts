@@ -1,0 +1,101 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { setImmediate as turn } from "node:timers/promises";
+import { silentLogger } from "@hydrogen/telemetry";
+import { createJobs } from "./jobs.ts";
+
+function setUp() {
+  let now = 0;
+  let ends = 0;
+  const clock = { nowMs: () => now, sleep: () => Promise.reject(new Error("unused")) };
+  const jobs = createJobs({ clock, log: silentLogger, onEnd: () => ends++ });
+  return { jobs, advance: (ms: number) => (now += ms), ends: () => ends };
+}
+
+const untilAborted = (signal: AbortSignal) =>
+  new Promise<void>((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
+
+test("runs one job a key and leaves it alone while the decision stands", async () => {
+  const { jobs } = setUp();
+  let started = 0;
+  const work = (signal: AbortSignal) => {
+    started++;
+    return untilAborted(signal);
+  };
+  jobs.want("7/0", "execute", jobs.moment(), work);
+  await turn();
+  jobs.want("7/0", "execute", jobs.moment(), work);
+  await turn();
+  assert.equal(started, 1);
+  assert.equal(jobs.kindOf("7/0"), "execute");
+  await jobs.close();
+  assert.equal(jobs.kindOf("7/0"), undefined);
+});
+
+test("aborts a job whose decision changed, and says so when it has ended", async () => {
+  const { jobs, ends } = setUp();
+  jobs.want("7/0", "execute", jobs.moment(), untilAborted);
+  await turn();
+  jobs.want("7/0", "cancelOverdue", jobs.moment(), async () => assert.fail("too early"));
+  await turn();
+  assert.equal(ends(), 1);
+  assert.equal(jobs.kindOf("7/0"), undefined);
+});
+
+test("does not act on a decision from before the last job ended", async () => {
+  const { jobs } = setUp();
+  const since = jobs.moment();
+  let runs = 0;
+  const work = async () => void runs++;
+  jobs.want("7/0", "execute", since, work);
+  await turn();
+  jobs.want("7/0", "execute", since, work);
+  await turn();
+  assert.equal(runs, 1);
+  jobs.want("7/0", "execute", jobs.moment(), work);
+  await turn();
+  assert.equal(runs, 2);
+});
+
+test("rests after failures, longer each time, and starts over after a success", async () => {
+  const { jobs, advance } = setUp();
+  let fail = true;
+  let runs = 0;
+  const attempt = async () => {
+    jobs.want("7/0", "upload", jobs.moment(), async () => {
+      runs++;
+      if (fail) throw new Error("the relay is away");
+    });
+    await turn();
+  };
+  await attempt();
+  await attempt();
+  assert.equal(runs, 1, "rests");
+  assert.equal(jobs.nextRetryMs(), 500);
+  advance(500);
+  await attempt();
+  assert.equal(runs, 2);
+  assert.equal(jobs.nextRetryMs(), 1500);
+  advance(999);
+  await attempt();
+  assert.equal(runs, 2);
+  fail = false;
+  advance(1);
+  await attempt();
+  assert.equal(runs, 3);
+  assert.equal(jobs.nextRetryMs(), undefined);
+});
+
+test("another decision need not rest for the failures of the last", async () => {
+  const { jobs } = setUp();
+  jobs.want("7/0", "commit", jobs.moment(), async () => {
+    throw new Error("refused");
+  });
+  await turn();
+  let revealed = false;
+  jobs.want("7/0", "reveal", jobs.moment(), async () => {
+    revealed = true;
+  });
+  await turn();
+  assert.ok(revealed);
+});
