@@ -1,1 +1,3 @@
-export {};
+export * from "./devnet.ts";
+export * from "./errors.ts";
+export { devnetLayout, type NetworkFile, readApiKey, readNetwork } from "./layout.ts";

@@ -1,6 +1,11 @@
 import { defineErrors } from "@hydrogen/std";
 
 export const storageError = defineErrors({
+  STORAGE_IN_USE: {
+    message: "Another process works in this directory",
+    retryable: true,
+    hint: "Stop it, or choose another directory.",
+  },
   STORAGE_TOO_NEW: {
     message: "The database was written by a newer version",
     retryable: false,

@@ -3,7 +3,7 @@ import { readFile } from "node:fs/promises";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { serve } from "@hono/node-server";
-import { connectChain, createSender, parseAddressBook } from "@hydrogen/chain";
+import { connectChain, createSender } from "@hydrogen/chain";
 import { chainMigrations, openKeystore, sqliteOutbox } from "@hydrogen/chain/node";
 import { listModels } from "@hydrogen/models";
 import { createRelayClient, createTaskClient } from "@hydrogen/sdk";
@@ -42,11 +42,14 @@ export async function startBridge(
   const shutdown = createShutdown(log);
   try {
     const { signal } = shutdown;
-    const addresses = parseAddressBook(await readFile(config.addressBook, "utf8"));
+    const { addresses } = config;
     const account = await openKeystore(config.keystore.path, await keystorePassword(config));
     const db = openDatabase(join(config.dataDir, "bridge.sqlite"), [...chainMigrations, ...bridgeMigrations]);
     shutdown.onClose("database", () => db.close());
-    const chain = await connectChain({ rpcUrl: config.rpcUrl, addresses }, { clock, log, signal });
+    const chain = await connectChain(
+      { rpcUrl: config.rpcUrl, wsUrl: config.wsUrl, addresses },
+      { clock, log, signal },
+    );
     const sender = createSender({ chain, account, outbox: sqliteOutbox(db) }, { clock, log, signal });
     sender.resume();
     const relay = createRelayClient(

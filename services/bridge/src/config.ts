@@ -1,15 +1,38 @@
 /** The bridge's configuration: one JSON file, parsed once at the border. */
 import { readFile } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
+import { type AddressBook, parseAddressBook } from "@hydrogen/chain";
+import { errorSummary } from "@hydrogen/std";
 import { z } from "zod";
 import { bridgeError } from "./errors.ts";
+
+const addressBook = z
+  .object({
+    chainId: z.int().describe("Chain id; the RPC must serve this chain"),
+    token: z.string().describe("Address of the CNX token"),
+    node: z.string().describe("Address of the Node contract"),
+    task: z.string().describe("Address of the Task contract"),
+    deployedBlock: z.int().describe("No event of these contracts lies below this block"),
+  })
+  .transform((book, context): AddressBook => {
+    try {
+      return parseAddressBook(book);
+    } catch (error) {
+      context.addIssue({ code: "custom", message: errorSummary(error) });
+      return z.NEVER;
+    }
+  });
 
 export const bridgeConfig = z.object({
   host: z.string().default("127.0.0.1").describe("Address the API listens on"),
   port: z.int().min(0).max(65_535).default(7402).describe("Port of the API; 0 takes a free one"),
   dataDir: z.string().describe("Tasks, outbox and fetched images. Only one bridge may use it"),
   rpcUrl: z.url({ protocol: /^(https?|wss?)$/ }).describe("The chain RPC, HTTP or WebSocket"),
-  addressBook: z.string().describe("File with the contracts' addresses, as the deployment wrote it"),
+  wsUrl: z
+    .url({ protocol: /^wss?$/ })
+    .optional()
+    .describe("WebSocket of the chain, to learn of blocks sooner. Default: the RPC is polled"),
+  addresses: addressBook.describe("The contracts, as the deployment wrote them"),
   relayUrl: z.url({ protocol: /^https?$/ }).describe("The relay's public origin"),
   keystore: z.object({
     path: z.string().describe("The encrypted keystore (JSON, version 3) of the wallet that pays"),
@@ -72,7 +95,6 @@ export function parseBridgeConfig(input: unknown, baseDir: string): BridgeConfig
   return {
     ...config,
     dataDir: absolute(config.dataDir),
-    addressBook: absolute(config.addressBook),
     modelsDirs: config.modelsDirs.map(absolute),
     keystore: {
       ...config.keystore,

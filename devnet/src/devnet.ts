@@ -1,0 +1,224 @@
+/**
+ * The whole network on this machine: chain, contracts, relay, nodes, bridge, each in a process of its own.
+ * Everything it knows is in one directory; starting there again takes up the same network.
+ */
+import { fileURLToPath } from "node:url";
+import type { AddressBook, Chain } from "@hydrogen/chain";
+import { type Clock, formatDuration, isHydrogenError, systemClock, waitFor } from "@hydrogen/std";
+import { lockDirectory } from "@hydrogen/storage";
+import { createShutdown, type Logger } from "@hydrogen/telemetry";
+import { bootstrap } from "./bootstrap.ts";
+import type { ChainConfigFile } from "./chain-main.ts";
+import { devnetError } from "./errors.ts";
+import { devnetLayout, type Layout, type NetworkFile, writeFileAtomic } from "./layout.ts";
+import { answers, createManagedProcess, type ManagedProcess } from "./managed-process.ts";
+import { networkPorts, type Ports } from "./ports.ts";
+import { type Behaviour, url, writeServiceConfigs } from "./service-configs.ts";
+import { openWallets } from "./wallets.ts";
+
+export type DevnetOptions = {
+  dataDir: string;
+  modelsDirs: readonly string[];
+  /** Default 3, the fewest a task needs. */
+  nodes?: number;
+  /** Default: a block as soon as a transaction waits. */
+  blockTimeSec?: number;
+  /** Nodes that misbehave, by index. */
+  behaviours?: Readonly<Record<number, Behaviour>>;
+  /** Contract parameters that differ from the defaults; they count at the first start only. */
+  parameters?: Readonly<Record<string, bigint>>;
+  /** Take any free ports instead of the usual ones: for several networks on one machine. */
+  anyPort?: boolean;
+  /** Web origins that may call chain, relay and bridge. */
+  corsOrigins?: readonly string[];
+  engineThreads?: number;
+};
+
+export type DevnetDeps = {
+  log: Logger;
+  clock?: Clock;
+  /** Called as each part becomes ready. */
+  onProgress?: (text: string) => void;
+  signal?: AbortSignal;
+};
+
+export type Devnet = {
+  readonly network: NetworkFile;
+  readonly chain: Chain;
+  readonly layout: Layout;
+  /** By name: chain, relay, bridge, node-0 … */
+  process(name: string): ManagedProcess;
+  /** Stops everything in order; the network can be started again. */
+  close(): Promise<void>;
+};
+
+const chainId = 31_337;
+const ether = 10n ** 18n;
+const nativeGrantWei = 1_000n * ether;
+const bridgeGrantWei = 1_000_000n * ether;
+const nodeGrantWei = 1_000n * ether;
+
+/**
+ * Starts the network in `dataDir`, making it if there is none; resolves when it can take tasks.
+ *
+ * @throws DEVNET_RUNNING, DEVNET_PROCESS_FAILED, DEVNET_NOT_READY, and the chain's errors
+ */
+export async function startDevnet(options: DevnetOptions, deps: DevnetDeps): Promise<Devnet> {
+  const { log, clock = systemClock, onProgress = () => undefined } = deps;
+  const layout = devnetLayout(options.dataDir);
+  const nodeCount = options.nodes ?? 3;
+  const nodeNames = Array.from({ length: nodeCount }, (_, index) => `node-${index}`);
+  const shutdown = createShutdown(log);
+  const signal =
+    deps.signal === undefined ? shutdown.signal : AbortSignal.any([deps.signal, shutdown.signal]);
+  const startedMs = clock.nowMs();
+  const progress = (text: string) => onProgress(`${text}  (${formatDuration(clock.nowMs() - startedMs)})`);
+  try {
+    shutdown.onClose("lock", lock(layout.dataDir));
+    const ports = await networkPorts(layout, nodeCount, options.anyPort ?? false);
+    const wallets = await openWallets(layout, ["deployer", "pool", "bridge", ...nodeNames]);
+    const addressOf = (name: string) => wallets.get(name)!.address;
+
+    const processes = createProcesses(layout, ports, nodeNames, { clock, log });
+    const start = async (name: string) => {
+      const part = processes.get(name)!;
+      shutdown.onClose(name, () => part.stop());
+      await part.start(signal);
+    };
+
+    const alloc = Object.fromEntries(
+      [...wallets.values()].map(({ address }) => [address, nativeGrantWei.toString()]),
+    );
+    writeChainConfig(layout, ports, options, alloc);
+    await start("chain");
+    progress(`chain on ${url(ports.chain)}`);
+
+    const { addresses, chain } = await bootstrap(
+      {
+        layout,
+        rpcUrl: url(ports.chain),
+        chainId,
+        deployer: wallets.get("deployer")!,
+        pool: addressOf("pool"),
+        grants: new Map([
+          [addressOf("bridge"), bridgeGrantWei],
+          ...nodeNames.map((name) => [addressOf(name), nodeGrantWei] as const),
+        ]),
+        parameters: options.parameters ?? {},
+      },
+      { clock, log, signal },
+    );
+    shutdown.onClose("chain client", () => chain.close());
+    progress(`contracts at ${addresses.task}`);
+
+    writeServiceConfigs({
+      layout,
+      ports,
+      addresses,
+      modelsDirs: options.modelsDirs,
+      behaviours: options.behaviours ?? {},
+      budgetWei: bridgeGrantWei,
+      corsOrigins: options.corsOrigins ?? [],
+      engineThreads: options.engineThreads ?? 0,
+    });
+    await start("relay");
+    progress(`relay on ${url(ports.relay)}`);
+    await Promise.all(nodeNames.map(start));
+    await waitFor(() => joined(chain, nodeNames.map(addressOf)), { clock, signal, intervalMs: 200 });
+    progress(`${nodeCount} nodes, staked and waiting for tasks`);
+    await start("bridge");
+    progress(`bridge on ${url(ports.bridge)}`);
+
+    const network: NetworkFile = {
+      chainId,
+      rpcUrl: url(ports.chain),
+      relayUrl: url(ports.relay),
+      bridgeUrl: url(ports.bridge),
+      nodes: nodeNames.map((name, i) => ({ name, address: addressOf(name), apiUrl: url(ports.nodes[i]!) })),
+      addresses: { ...addresses, deployedBlock: Number(addresses.deployedBlock) },
+      wallets: Object.fromEntries([...wallets].map(([name, { address }]) => [name, address])),
+    };
+    writeFileAtomic(layout.network, `${JSON.stringify(network, null, 2)}\n`);
+    return {
+      network,
+      chain,
+      layout,
+      process: (name) => processes.get(name)!,
+      close: () => shutdown.close("closed"),
+    };
+  } catch (error) {
+    await shutdown.close("start failed");
+    throw error;
+  }
+}
+
+/** @throws DEVNET_RUNNING */
+function lock(dataDir: string): () => void {
+  try {
+    return lockDirectory(dataDir);
+  } catch (error) {
+    if (isHydrogenError(error, "STORAGE_IN_USE")) throw devnetError("DEVNET_RUNNING", { dataDir }, error);
+    throw error;
+  }
+}
+
+/** Whether every one of these nodes has staked; a slashed one that is out of the network does not count. */
+async function joined(chain: Chain, addresses: readonly AddressBook["node"][]): Promise<boolean> {
+  const statuses = await Promise.all(addresses.map((address) => chain.node.getNodeStatus(address)));
+  return statuses.every((status) => status !== 0);
+}
+
+function createProcesses(
+  layout: Layout,
+  ports: Ports,
+  nodeNames: readonly string[],
+  deps: { clock: Clock; log: Logger },
+): Map<string, ManagedProcess> {
+  const part = (name: string, specifier: string, isReady: () => Promise<boolean>) =>
+    createManagedProcess(
+      {
+        name,
+        script: fileURLToPath(import.meta.resolve(specifier)),
+        args: [layout.config(name)],
+        logFile: layout.log(name),
+        isReady,
+      },
+      deps,
+    );
+  const parts = [
+    part("chain", "./chain-main.ts", () => chainAnswers(url(ports.chain))),
+    part("relay", "@hydrogen/relay/main", () => answers(`${url(ports.relay)}/health`)),
+    part("bridge", "@hydrogen/bridge/main", () => answers(`${url(ports.bridge)}/health`)),
+    ...nodeNames.map((name, i) =>
+      part(name, "@hydrogen/node/main", () => answers(`${url(ports.nodes[i]!)}/health`)),
+    ),
+  ];
+  return new Map(parts.map((managed) => [managed.name, managed]));
+}
+
+async function chainAnswers(rpcUrl: string): Promise<boolean> {
+  try {
+    const body = JSON.stringify({ jsonrpc: "2.0", id: 1, method: "eth_chainId", params: [] });
+    const headers = { "content-type": "application/json" };
+    return (await fetch(rpcUrl, { method: "POST", body, headers, signal: AbortSignal.timeout(2_000) })).ok;
+  } catch {
+    return false;
+  }
+}
+
+function writeChainConfig(
+  layout: Layout,
+  ports: Ports,
+  options: DevnetOptions,
+  alloc: Record<string, string>,
+): void {
+  const config: ChainConfigFile = {
+    dataDir: layout.chain,
+    port: ports.chain,
+    chainId,
+    ...(options.blockTimeSec === undefined ? {} : { blockTimeSec: options.blockTimeSec }),
+    allowedOrigins: [...(options.corsOrigins ?? [])],
+    alloc,
+  };
+  writeFileAtomic(layout.config("chain"), `${JSON.stringify(config, null, 2)}\n`, 0o600);
+}
