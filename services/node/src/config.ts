@@ -12,7 +12,11 @@ const wei = z
 
 export const nodeConfig = z.object({
   dataDir: z.string().describe("Journal, outbox, result files and API token. Only one node may use it"),
-  rpcUrl: z.url({ protocol: /^(https?|wss?)$/ }).describe("The chain RPC, HTTP or WebSocket"),
+  rpcUrl: z.url({ protocol: /^https?$/ }).describe("The chain RPC"),
+  wsUrl: z
+    .url({ protocol: /^wss?$/ })
+    .optional()
+    .describe("WebSocket of the chain RPC, for new blocks at once; without it the chain is polled"),
   addresses: z.object({
     chainId: z.int().positive().describe("The chain's id"),
     token: address.describe("The CNX token contract"),

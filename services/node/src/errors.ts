@@ -11,11 +11,6 @@ export const nodeError = defineErrors({
     retryable: false,
     hint: "Name an environment variable or a file in keystore.passwordEnv or keystore.passwordFile.",
   },
-  NODE_FUNDS_MISSING: {
-    message: "The wallet holds less CNX than the stake",
-    retryable: true,
-    hint: "Send the missing CNX to the node's address; it joins by itself.",
-  },
   NODE_ARGS_MISMATCH: {
     message: "The relay's args do not hash to the task's hash",
     retryable: true,
@@ -34,36 +29,37 @@ export const nodeError = defineErrors({
     retryable: false,
     failureClass: "resource",
   },
-  NODE_BUSY: {
-    message: "The node is still working on a task",
-    retryable: true,
+  NODE_DATA_IN_USE: {
+    message: "Another node uses this data directory",
+    retryable: false,
+    hint: "Two nodes with one key would fight over it; give each a data directory and a key of its own.",
   },
-  ENGINE_START_FAILED: {
+  ENGINE_PROCESS_START_FAILED: {
     message: "The engine process did not come up",
     retryable: true,
     failureClass: "resource",
   },
-  ENGINE_CRASHED: {
+  ENGINE_PROCESS_CRASHED: {
     message: "The engine process ended while it was working",
     retryable: true,
     failureClass: "execution",
   },
-  ENGINE_TIMEOUT: {
+  ENGINE_PROCESS_TIMEOUT: {
     message: "The engine did not finish in time and was ended",
     retryable: true,
     failureClass: "execution",
   },
-  ENGINE_CANCELLED: {
+  RUN_CANCELLED: {
     message: "The run was cancelled",
     retryable: false,
     failureClass: "cancelled",
   },
-  ENGINE_PROTOCOL: {
+  ENGINE_PROCESS_PROTOCOL: {
     message: "The engine process broke the message protocol",
     retryable: true,
     failureClass: "execution",
   },
-  ENGINE_FAILED: {
+  ENGINE_PROCESS_FAILED: {
     message: "The engine failed",
     retryable: true,
     failureClass: "execution",

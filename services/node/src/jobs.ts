@@ -19,8 +19,8 @@ export type Jobs = {
   kindOf(key: string): string | undefined;
   /** When the first resting job may be tried again. */
   nextRetryMs(): number | undefined;
-  /** Aborts everything and waits for it to end. */
-  close(): Promise<void>;
+  /** Takes no more; gives jobs of which `mayFinish` holds so long to end by themselves, then aborts what is left. */
+  close(options?: { mayFinish: (kind: string) => boolean; graceMs: number }): Promise<void>;
 };
 
 type Running = { kind: string; controller: AbortController; ended: Promise<void> };
@@ -40,6 +40,7 @@ export function createJobs(deps: {
   const resting = new Map<string, Resting>();
   const endedAt = new Map<string, number>();
   let moments = 0;
+  let closed = false;
 
   const rest = (key: string, kind: string, error: unknown) => {
     const before = resting.get(key);
@@ -53,7 +54,7 @@ export function createJobs(deps: {
   return {
     moment: () => ++moments,
     want: (key, kind, since, work) => {
-      if ((endedAt.get(key) ?? 0) > since) return;
+      if (closed || (endedAt.get(key) ?? 0) > since) return;
       const current = running.get(key);
       if (current !== undefined) {
         if (current.kind !== kind) current.controller.abort();
@@ -88,9 +89,21 @@ export function createJobs(deps: {
       const future = times.filter((untilMs) => untilMs > now);
       return future.length === 0 ? undefined : Math.min(...future);
     },
-    close: async () => {
+    close: async (options) => {
+      closed = true;
       const all = [...running.values()];
-      for (const { controller } of all) controller.abort();
+      const [finishing, aborting] = [
+        all.filter(({ kind }) => options?.mayFinish(kind)),
+        all.filter(({ kind }) => !options?.mayFinish(kind)),
+      ];
+      for (const { controller } of aborting) controller.abort();
+      if (options !== undefined && finishing.length > 0) {
+        const timer = new AbortController();
+        const grace = clock.sleep(options.graceMs, timer.signal).catch(() => undefined);
+        await Promise.race([grace, Promise.all(finishing.map(({ ended }) => ended))]);
+        timer.abort();
+      }
+      for (const { controller } of finishing) controller.abort();
       await Promise.all(all.map(({ ended }) => ended));
     },
   };

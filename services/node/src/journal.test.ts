@@ -79,14 +79,16 @@ test("notes when a stage was reached first", () => {
   assert.equal(journal.get(key)?.committedAtMs, 1000);
 });
 
-test("forgets only what it is told to", () => {
+test("names the rounds whose files may go, once", () => {
   const journal = inMemory();
   journal.select(key);
-  assert.deepEqual(journal.closedBefore(5000), []);
+  assert.deepEqual(journal.withOldFiles(5000), []);
   journal.close(key, "done");
-  assert.equal(journal.closedBefore(5000).length, 1);
-  journal.forget(key);
-  assert.equal(journal.get(key), undefined);
+  assert.equal(journal.withOldFiles(5000).length, 1);
+  assert.equal(journal.withOldFiles(1000).length, 0);
+  journal.noteFilesDeleted(key);
+  assert.deepEqual(journal.withOldFiles(5000), []);
+  assert.equal(journal.get(key)?.ending, "done");
 });
 
 test("never replaces an outcome the node may have committed to", () => {
@@ -95,7 +97,7 @@ test("never replaces an outcome the node may have committed to", () => {
   const failed: Outcome = {
     kind: "failed",
     failureClass: "execution",
-    code: "ENGINE_CRASHED",
+    code: "ENGINE_PROCESS_CRASHED",
     retryAtSec: 5,
   };
   journal.setOutcome(key, failed, undefined);

@@ -26,6 +26,7 @@ export const journalMigrations: readonly Migration[] = [
         reported_at_ms INTEGER,
         closed_at_ms INTEGER,
         ending TEXT,
+        files_deleted_at_ms INTEGER,
         PRIMARY KEY (task_id, round, task_hash)
       ) STRICT;
       CREATE INDEX rounds_open ON rounds (selected_at_ms) WHERE closed_at_ms IS NULL;
@@ -72,9 +73,9 @@ export type Journal = {
   setOutcome(key: RoundKey, outcome: Outcome, salt: Hex | undefined): void;
   mark(key: RoundKey, stage: Stage): void;
   close(key: RoundKey, ending: string): void;
-  /** Rounds that were closed before a time, for the files to be deleted. */
-  closedBefore(timeMs: number): Round[];
-  forget(key: RoundKey): void;
+  /** Rounds that were closed before a time and still have their files. */
+  withOldFiles(closedBeforeMs: number): Round[];
+  noteFilesDeleted(key: RoundKey): void;
   setting(name: string): string | undefined;
   setSetting(name: string, value: string): void;
 };
@@ -124,8 +125,12 @@ export function createJournal(db: Database, nowMs: () => number): Journal {
       ),
     close: (key, ending) =>
       void db.run(`UPDATE rounds SET closed_at_ms = ?, ending = ? ${where}`, nowMs(), ending, ...at(key)),
-    closedBefore: (timeMs) => db.all("SELECT * FROM rounds WHERE closed_at_ms < ?", timeMs).map(roundOf),
-    forget: (key) => void db.run(`DELETE FROM rounds ${where}`, ...at(key)),
+    withOldFiles: (timeMs) =>
+      db
+        .all("SELECT * FROM rounds WHERE closed_at_ms < ? AND files_deleted_at_ms IS NULL", timeMs)
+        .map(roundOf),
+    noteFilesDeleted: (key) =>
+      void db.run(`UPDATE rounds SET files_deleted_at_ms = ? ${where}`, nowMs(), ...at(key)),
     setting: (name) => {
       const row = db.get("SELECT value FROM settings WHERE name = ?", name);
       return row === undefined ? undefined : String(row.value);

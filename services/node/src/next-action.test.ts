@@ -20,7 +20,7 @@ const badArgs: Outcome = { kind: "error", errorClass: 1, code: "ARGS_INVALID" };
 const crashed = (retryAtSec?: number): Outcome => ({
   kind: "failed",
   failureClass: "execution",
-  code: "ENGINE_CRASHED",
+  code: "ENGINE_PROCESS_CRASHED",
   retryAtSec,
 });
 

@@ -66,7 +66,7 @@ export async function runTask(
 export function outcomeOf(error: unknown, attemptsBefore: number, nowSec: number): Outcome {
   const known = error instanceof HydrogenError ? error : undefined;
   const errorClass = errorClassOf(known?.failureClass);
-  const code = known?.code ?? "ENGINE_FAILED";
+  const code = known?.code ?? "ENGINE_PROCESS_FAILED";
   if (errorClass !== undefined) return { kind: "error", errorClass, code };
   const retryAtSec = nowSec + Math.min(longestRetrySec, firstRetrySec * 2 ** attemptsBefore);
   return {
