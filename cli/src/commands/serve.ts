@@ -1,0 +1,33 @@
+/** `hydrogen relay|node|bridge <config>`: runs one service in the foreground. */
+import { spawn } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import type { Command } from "commander";
+
+const services = {
+  relay: "carry task args and results between applications and nodes",
+  node: "run tasks on this machine and earn CNX",
+  bridge: "serve the inference API with a wallet of its own",
+} as const;
+
+export function serviceCommands(command: Command, signal: AbortSignal): void {
+  for (const [name, description] of Object.entries(services)) {
+    command
+      .command(name)
+      .description(description)
+      .argument("<config>", "its configuration, a JSON file; docs/config.md lists the settings")
+      .action((config: string) =>
+        run(fileURLToPath(import.meta.resolve(`@hydrogen/${name}/main`)), config, signal),
+      );
+  }
+}
+
+function run(script: string, config: string, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const child = spawn(process.execPath, [...process.execArgv, script, config], { stdio: "inherit" });
+    signal.addEventListener("abort", () => child.kill("SIGTERM"), { once: true });
+    child.on("exit", (code) => {
+      process.exitCode = code ?? 1;
+      resolve();
+    });
+  });
+}
