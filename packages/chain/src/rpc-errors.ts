@@ -1,6 +1,6 @@
 /** Turns what viem throws into our errors, by type and code, never by text. */
 import { type ErrorFacts, HydrogenError } from "@hydrogen/std";
-import { BaseError, type Hex, HttpRequestError, RpcRequestError, TimeoutError } from "viem";
+import { BaseError, type Hex, HttpRequestError, TimeoutError } from "viem";
 import { chainError } from "./errors.ts";
 
 const limitExceeded = -32005;
@@ -12,7 +12,7 @@ export function rpcError(error: unknown, facts: ErrorFacts): unknown {
   const refusal = findRefusal(error);
   if (refusal !== undefined) {
     const code = refusal.code === limitExceeded ? "CHAIN_BUSY" : "CHAIN_RPC_ERROR";
-    return chainError(code, { ...facts, rpcCode: refusal.code, rpcMessage: refusal.details }, error);
+    return chainError(code, { ...facts, rpcCode: refusal.code, rpcMessage: refusal.message }, error);
   }
   const http = find(error, HttpRequestError);
   if (http?.status === tooManyRequests) return chainError("CHAIN_BUSY", facts, error);
@@ -29,8 +29,21 @@ export function revertDataOf(error: unknown): Hex | undefined {
   return data ?? (refusal.code === 3 ? "0x" : undefined);
 }
 
-function findRefusal(error: unknown): RpcRequestError | undefined {
-  return find(error, RpcRequestError);
+type Refusal = { code: number; message: string; data: unknown };
+
+/** The error object of a JSON-RPC response or of an EIP-1193 wallet: the innermost cause that has a number as code. */
+function findRefusal(error: unknown): Refusal | undefined {
+  let found: Refusal | undefined;
+  for (
+    let cause = error;
+    typeof cause === "object" && cause !== null;
+    cause = "cause" in cause ? cause.cause : null
+  ) {
+    if (cause instanceof DOMException || !("code" in cause) || typeof cause.code !== "number") continue;
+    const message = "details" in cause ? cause.details : "message" in cause ? cause.message : "";
+    found = { code: cause.code, message: String(message), data: "data" in cause ? cause.data : undefined };
+  }
+  return found;
 }
 
 function find<T>(error: unknown, type: new (...args: never[]) => T): T | undefined {

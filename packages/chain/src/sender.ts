@@ -6,7 +6,7 @@
  * a higher fee, so that at most one of its signatures counts. Its nonce taken by somebody else means that it can
  * never be mined: only then it is signed anew. A reorg that drops it brings it back into the queue.
  */
-import { type Clock, systemClock } from "@hydrogen/std";
+import { type Clock, equalHex, systemClock } from "@hydrogen/std";
 import type { Address, Hex, LocalAccount } from "viem";
 import type { Call } from "./calls.ts";
 import { chainError } from "./errors.ts";
@@ -100,7 +100,7 @@ export function createSender(options: SenderOptions, deps: SenderDeps = {}): Sen
       preparing.set(key, pending);
       record = await pending;
     }
-    if (record.to !== call.to || record.data !== call.data || record.valueWei !== call.valueWei)
+    if (!sameCall(record, call))
       throw chainError("OUTBOX_KEY_REUSED", { key, first: record.name, now: call.name });
     return record;
   };
@@ -118,3 +118,9 @@ export function createSender(options: SenderOptions, deps: SenderDeps = {}): Sen
     idle: pipeline.idle,
   };
 }
+
+function sameCall(a: Content, b: Content): boolean {
+  return equalHex(a.to ?? "", b.to ?? "") && equalHex(a.data, b.data) && a.valueWei === b.valueWei;
+}
+
+type Content = Pick<Call, "to" | "data" | "valueWei">;
