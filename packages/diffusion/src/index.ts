@@ -1,1 +1,14 @@
-export {};
+export { diffusionError } from "./errors.ts";
+export {
+  type DiffusionPipeline,
+  type GenerateHooks,
+  type GenerateResult,
+  type LoadOptions,
+  type LoadStage,
+  loadPipeline,
+  type StepInfo,
+} from "./pipeline.ts";
+export { encodePng, type RgbImage } from "./png.ts";
+export type { GenerateRequest } from "./request.ts";
+export { engineFingerprint } from "./runtime/fingerprint.ts";
+export type { SchedulerMethod } from "./schedulers/index.ts";

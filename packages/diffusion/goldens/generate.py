@@ -1,0 +1,429 @@
+"""Makes the test vectors in test-vectors/diffusion: tiny checkpoints with random weights, and what diffusers computes with them.
+
+    python packages/diffusion/goldens/generate.py
+
+Needs torch, diffusers and transformers (development only; the versions used are written to versions.json).
+"""
+
+import json
+import shutil
+from collections import Counter
+from pathlib import Path
+
+import diffusers
+import numpy as np
+import torch
+import transformers
+from diffusers import (
+    AutoencoderKL,
+    AutoencoderTiny,
+    DPMSolverMultistepScheduler,
+    EulerAncestralDiscreteScheduler,
+    PNDMScheduler,
+    StableDiffusionPipeline,
+    UNet2DConditionModel,
+)
+from safetensors.torch import save_file
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+OUT = Path(__file__).resolve().parents[3] / "test-vectors" / "diffusion"
+SCHEDULERS = {
+    "EulerAncestralDiscreteScheduler": EulerAncestralDiscreteScheduler,
+    "DPMSolverMultistepScheduler": DPMSolverMultistepScheduler,
+}
+
+PROMPTS = [
+    "",
+    "a red apple",
+    "A Red  APPLE,\n on a\ttable!",
+    "don't you'll they're we've i'm he'd it's",
+    "3 cats & 42 dogs: 50% off (really?)",
+    "café naïve Zürich Ångström ΣΊΣΥΦΟΣ ΟΔΟΣ İstanbul",
+    "日本語 한국어 привет 🙂🙂 e\u0301",
+    "<|startoftext|>a cat<|endoftext|> <|EndOfText|>",
+    "under_score-dash 'quoted' \u00a0non breaking\u3000space",
+    "the quick brown fox jumps over the lazy dog " * 12,
+    "..........!!!!!!!!!! ?! ...",
+]
+
+CORPUS = """a red apple on a table a blue cat a yellow dog a smiling face with a hat the quick brown fox jumps over the
+lazy dog a photo of a green bird in the snow a drawing of an orange star a picture of the moon over the sea don't you'll
+they're we've it's small and large bright and dark"""
+
+
+def byte_letters():
+    printable = [b for b in range(256) if 33 <= b <= 126 or 161 <= b <= 172 or b >= 174]
+    letters = {b: chr(b) for b in printable}
+    spare = (chr(256 + i) for i in range(256))
+    return {b: letters.get(b) or next(spare) for b in range(256)}
+
+
+def learn_merges(count):
+    letters = byte_letters()
+    words = Counter(CORPUS.lower().split())
+    pieces = {}
+    for word in words:
+        parts = [letters[b] for b in word.encode()]
+        pieces[word] = [*parts[:-1], parts[-1] + "</w>"]
+    merges = []
+    while len(merges) < count:
+        pairs = Counter()
+        for word, parts in pieces.items():
+            for pair in zip(parts, parts[1:]):
+                pairs[pair] += words[word]
+        if not pairs:
+            break
+        best = max(sorted(pairs), key=pairs.get)
+        merges.append(best)
+        for word, parts in pieces.items():
+            merged, i = [], 0
+            while i < len(parts):
+                if tuple(parts[i : i + 2]) == best:
+                    merged.append(parts[i] + parts[i + 1])
+                    i += 2
+                else:
+                    merged.append(parts[i])
+                    i += 1
+            pieces[word] = merged
+    return merges
+
+
+def make_tokenizer(folder, pad_token, length=77):
+    folder.mkdir(parents=True)
+    letters = list(byte_letters().values())
+    merges = learn_merges(120)
+    tokens = [*letters, *(letter + "</w>" for letter in letters), *("".join(pair) for pair in merges)]
+    tokens += ["<|startoftext|>", "<|endoftext|>"]
+    vocab = {token: i for i, token in enumerate(dict.fromkeys(tokens))}
+    (folder / "vocab.json").write_text(json.dumps(vocab, ensure_ascii=False))
+    (folder / "merges.txt").write_text("#version: 0.2\n" + "".join(f"{a} {b}\n" for a, b in merges))
+    config = {
+        "tokenizer_class": "CLIPTokenizer",
+        "bos_token": "<|startoftext|>",
+        "eos_token": "<|endoftext|>",
+        "unk_token": "<|endoftext|>",
+        "pad_token": pad_token,
+        "model_max_length": length,
+    }
+    (folder / "tokenizer_config.json").write_text(json.dumps(config, indent=2))
+    return vocab
+
+
+def randomize(module, seed):
+    """Weights that keep activations around one, so that every layer matters to the result."""
+    generator = torch.Generator().manual_seed(seed)
+    for name, value in module.named_parameters():
+        draw = torch.randn(value.shape, generator=generator)
+        if name.endswith("bias"):
+            draw = 0.1 * draw
+        elif value.dim() == 1:
+            draw = 1 + 0.1 * draw
+        elif "embedding" in name and "time" not in name:
+            draw = 0.5 * draw
+        else:
+            draw = draw * value[0].numel() ** -0.5
+        value.data.copy_(draw)
+    return module.eval()
+
+
+def text_encoder(vocab, seed, **config):
+    config = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4} | config
+    ids = {"bos_token_id": vocab["<|startoftext|>"], "eos_token_id": vocab["<|endoftext|>"]}
+    return randomize(CLIPTextModel(CLIPTextConfig(vocab_size=len(vocab), **ids, **config)), seed)
+
+
+def save(name, tokenizer_pad, dtypes, text, unet, vae, scheduler, shard=None):
+    folder = OUT / name
+    shutil.rmtree(folder, ignore_errors=True)
+    vocab = make_tokenizer(folder / "tokenizer", tokenizer_pad)
+    parts = {"text_encoder": text(vocab), "unet": unet(), "vae": vae()}
+    for part, module in parts.items():
+        options = {"max_shard_size": shard} if part == "unet" and shard else {}
+        module.to(dtypes[part]).save_pretrained(folder / part, safe_serialization=True, **options)
+    scheduler.save_pretrained(folder / "scheduler")
+    index = {
+        "_class_name": "StableDiffusionPipeline",
+        "_diffusers_version": diffusers.__version__,
+        "feature_extractor": [None, None],
+        "requires_safety_checker": False,
+        "safety_checker": [None, None],
+        "scheduler": ["diffusers", type(scheduler).__name__],
+        "text_encoder": ["transformers", "CLIPTextModel"],
+        "tokenizer": ["transformers", "CLIPTokenizer"],
+        "unet": ["diffusers", "UNet2DConditionModel"],
+        "vae": ["diffusers", type(parts["vae"]).__name__],
+    }
+    (folder / "model_index.json").write_text(json.dumps(index, indent=2))
+    return folder
+
+
+def make_checkpoints():
+    """SD 1.x as it is published, only narrow; then what else the topology allows."""
+    f16, bf16, f32 = torch.float16, torch.bfloat16, torch.float32
+    save(
+        "classic-kl-fp16",
+        "<|endoftext|>",
+        {"text_encoder": f16, "unet": f16, "vae": f16},
+        lambda vocab: text_encoder(vocab, 1),
+        lambda: randomize(
+            UNet2DConditionModel(
+                sample_size=8,
+                block_out_channels=(16, 32),
+                down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
+                up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
+                layers_per_block=2,
+                cross_attention_dim=32,
+                attention_head_dim=4,
+                norm_num_groups=8,
+            ),
+            2,
+        ),
+        lambda: randomize(
+            AutoencoderKL(
+                block_out_channels=(8, 16, 16),
+                down_block_types=("DownEncoderBlock2D",) * 3,
+                up_block_types=("UpDecoderBlock2D",) * 3,
+                layers_per_block=1,
+                norm_num_groups=4,
+                sample_size=32,
+            ),
+            3,
+        ),
+        PNDMScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", steps_offset=1, skip_prk_steps=True),
+    )
+    save(
+        "deep-tiny-v",
+        "!",
+        {"text_encoder": bf16, "unet": f16, "vae": f32},
+        lambda vocab: text_encoder(vocab, 4, hidden_act="gelu", num_attention_heads=2),
+        lambda: randomize(
+            UNet2DConditionModel(
+                sample_size=[6, 10],
+                block_out_channels=(8, 16, 24),
+                down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+                up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+                layers_per_block=(1, 2, 1),
+                transformer_layers_per_block=(1, 2, 1),
+                cross_attention_dim=32,
+                attention_head_dim=(2, 4, 3),
+                norm_num_groups=4,
+                use_linear_projection=True,
+                flip_sin_to_cos=False,
+                freq_shift=1,
+                norm_eps=1e-6,
+                act_fn="mish",
+            ),
+            5,
+        ),
+        lambda: randomize(
+            AutoencoderTiny(
+                encoder_block_out_channels=(8, 8, 8),
+                decoder_block_out_channels=(8, 8, 8),
+                num_encoder_blocks=(1, 1, 1),
+                num_decoder_blocks=(2, 1, 1),
+            ),
+            6,
+        ),
+        DPMSolverMultistepScheduler(
+            beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", prediction_type="v_prediction"
+        ),
+    )
+    save(
+        "plain-kl8-shards",
+        "<|endoftext|>",
+        {"text_encoder": f16, "unet": f32, "vae": f16},
+        lambda vocab: text_encoder(vocab, 7, num_hidden_layers=1),
+        lambda: randomize(
+            UNet2DConditionModel(
+                sample_size=4,
+                block_out_channels=(8, 8),
+                down_block_types=("DownBlock2D", "DownBlock2D"),
+                up_block_types=("UpBlock2D", "UpBlock2D"),
+                layers_per_block=1,
+                cross_attention_dim=32,
+                attention_head_dim=8,
+                norm_num_groups=2,
+            ),
+            8,
+        ),
+        lambda: randomize(
+            AutoencoderKL(
+                block_out_channels=(4, 4, 8, 8),
+                down_block_types=("DownEncoderBlock2D",) * 4,
+                up_block_types=("UpDecoderBlock2D",) * 4,
+                layers_per_block=1,
+                norm_num_groups=2,
+                scaling_factor=0.13025,
+                mid_block_add_attention=False,
+                use_post_quant_conv=False,
+                use_quant_conv=False,
+            ),
+            9,
+        ),
+        EulerAncestralDiscreteScheduler(beta_schedule="linear"),
+        shard="60KB",
+    )
+
+
+EULER = "EulerAncestralDiscreteScheduler"
+DPM = "DPMSolverMultistepScheduler"
+STABLE = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
+
+
+def scheduler_settings():
+    yield EULER, 10, {}
+    for spacing in ("linspace", "leading", "trailing"):
+        for prediction in ("epsilon", "v_prediction"):
+            yield EULER, 7, STABLE | {"timestep_spacing": spacing, "prediction_type": prediction, "steps_offset": 1}
+    yield EULER, 6, STABLE | {"rescale_betas_zero_snr": True, "timestep_spacing": "trailing", "prediction_type": "v_prediction"}
+    yield EULER, 1, STABLE
+    yield EULER, 1, STABLE | {"timestep_spacing": "trailing"}
+    yield EULER, 5, {"beta_schedule": "squaredcos_cap_v2"}
+    yield EULER, 5, STABLE | {"num_train_timesteps": 300}
+    for order in (1, 2, 3):
+        for algorithm in ("dpmsolver++", "dpmsolver", "sde-dpmsolver++", "sde-dpmsolver"):
+            for solver in ("midpoint", "heun"):
+                if order == 3 and algorithm == "sde-dpmsolver":
+                    continue
+                final = {} if algorithm.endswith("++") else {"final_sigmas_type": "sigma_min"}
+                yield DPM, 8, STABLE | final | {"solver_order": order, "algorithm_type": algorithm, "solver_type": solver}
+    for order in (2, 3):
+        for steps in (1, 2, 3, 16, 20):
+            yield DPM, steps, STABLE | {"solver_order": order}
+        yield DPM, 16, STABLE | {"solver_order": order, "final_sigmas_type": "sigma_min", "lower_order_final": False}
+        yield DPM, 16, STABLE | {"solver_order": order, "final_sigmas_type": "sigma_min", "euler_at_final": True}
+        yield DPM, 8, STABLE | {"solver_order": order, "use_karras_sigmas": True}
+        yield DPM, 8, STABLE | {"solver_order": order, "use_lu_lambdas": True}
+    for spacing in ("leading", "trailing"):
+        for prediction in ("epsilon", "v_prediction", "sample"):
+            yield DPM, 9, STABLE | {"timestep_spacing": spacing, "prediction_type": prediction, "steps_offset": 1}
+    for algorithm in ("dpmsolver", "sde-dpmsolver++"):
+        for prediction in ("v_prediction", "sample"):
+            yield DPM, 6, STABLE | {"algorithm_type": algorithm, "prediction_type": prediction, "final_sigmas_type": "sigma_min"}
+    yield DPM, 6, STABLE | {"rescale_betas_zero_snr": True, "prediction_type": "v_prediction"}
+    yield DPM, 6, {"beta_schedule": "squaredcos_cap_v2", "lambda_min_clipped": -5.1}
+    yield DPM, 6, {"beta_schedule": "squaredcos_cap_v2", "use_karras_sigmas": True}
+    yield DPM, 6, {"beta_schedule": "linear", "num_train_timesteps": 500}
+    yield DPM, 6, STABLE | {"thresholding": True, "sample_max_value": 1.5}
+    yield DPM, 6, STABLE | {"thresholding": True, "algorithm_type": "dpmsolver", "final_sigmas_type": "sigma_min"}
+    yield DPM, 5, STABLE | {"trained_betas": np.linspace(0.001, 0.03, 50).tolist()}
+
+
+def trace_schedulers(tensors):
+    """Every scheduler setting against a made-up model that a test can repeat: output = latents / 2 + pattern / 5."""
+    generator = torch.Generator().manual_seed(11)
+    start = torch.randn((1, 4, 4, 4), generator=generator)
+    pattern = torch.randn((1, 4, 4, 4), generator=generator)
+    tensors["scheduler.start"] = start
+    tensors["scheduler.pattern"] = pattern
+    cases = []
+    for index, (method, steps, config) in enumerate(scheduler_settings()):
+        scheduler = SCHEDULERS[method](**config)
+        scheduler.set_timesteps(steps)
+        # Left to itself the reference starts at the second of two equal timesteps, and then runs out of noise levels.
+        scheduler.set_begin_index(0)
+        noise = torch.Generator().manual_seed(index)
+        latents = start * scheduler.init_noise_sigma
+        trace = []
+        for t in scheduler.timesteps:
+            seen = scheduler.scale_model_input(latents, t)
+            output = seen * 0.5 + pattern * 0.2
+            latents = scheduler.step(output, t, latents, generator=noise).prev_sample
+            trace.append(latents)
+        timesteps = [float(t) for t in scheduler.timesteps]
+        cases.append({"method": method, "steps": steps, "config": config, "seed": index, "timesteps": timesteps})
+        tensors[f"scheduler.{index}"] = torch.stack(trace)
+    return cases
+
+
+def noise_streams(tensors):
+    sizes = [256, 5, 100, 3, 17, 16, 1, 4096]
+    seeds = [0, 7, 1234567, 2147483647, 2**32 + 5]
+    for seed in seeds:
+        generator = torch.Generator().manual_seed(seed)
+        tensors[f"noise.{seed}"] = torch.cat([torch.randn(size, generator=generator) for size in sizes])
+    return {"sizes": sizes, "seeds": seeds}
+
+
+def runs_of(name):
+    base = {"prompt": "a red apple on a table", "negative_prompt": "dark", "seed": 7, "cfg": 5, "num_images": 1}
+    yield base | {"method": EULER, "args": None, "steps": 8}
+    yield base | {"method": DPM, "args": None, "steps": 8}
+    yield base | {"method": DPM, "args": {"use_karras_sigmas": True, "solver_order": 3}, "steps": 12, "cfg": 1, "seed": 2147483647}
+    if name == "classic-kl-fp16":
+        yield base | {"method": EULER, "args": {"timestep_spacing": "trailing"}, "steps": 5, "num_images": 3, "seed": 0}
+        yield base | {"method": DPM, "args": {"algorithm_type": "sde-dpmsolver++"}, "steps": 6, "cfg": 7.5, "width": 24, "height": 40}
+    if name == "deep-tiny-v":
+        yield base | {"method": EULER, "args": {"timestep_spacing": "leading"}, "steps": 5}
+        yield base | {"method": EULER, "args": {"rescale_betas_zero_snr": True, "timestep_spacing": "trailing"}, "steps": 6}
+        yield base | {"method": DPM, "args": None, "steps": 4, "width": 56, "height": 32, "cfg": 3}
+
+
+def golden_pipeline(name):
+    pipe = StableDiffusionPipeline.from_pretrained(OUT / name, torch_dtype=torch.float32)
+    pipe.set_progress_bar_config(disable=True)
+    tensors, facts = {}, {"prompts": [], "runs": []}
+
+    ids = [pipe.tokenizer(p, padding="max_length", max_length=77, truncation=True).input_ids for p in PROMPTS]
+    facts["prompts"] = [{"prompt": p, "ids": i} for p, i in zip(PROMPTS, ids)]
+    embeddings = pipe.text_encoder(torch.tensor(ids[1:3])).last_hidden_state
+    tensors["text.embeddings"] = embeddings
+
+    channels = pipe.unet.config.in_channels
+    size = pipe.unet.config.sample_size
+    height, width = (size, size) if isinstance(size, int) else size
+    generator = torch.Generator().manual_seed(21)
+    sample = torch.randn((2, channels, height, width), generator=generator)
+    tensors["unet.sample"] = sample
+    for t in (999, 500, 1):
+        tensors[f"unet.noise.{t}"] = pipe.unet(sample, t, encoder_hidden_states=embeddings).sample
+    latents = torch.randn((1, channels, height, width), generator=generator)
+    tensors["vae.latents"] = latents
+    tensors["vae.image"] = pipe.vae.decode(latents).sample
+
+    own_scheduler = pipe.scheduler
+    for index, run in enumerate(runs_of(name)):
+        pipe.scheduler = SCHEDULERS[run["method"]].from_config(own_scheduler.config, **(run["args"] or {}))
+        generator = torch.Generator().manual_seed(run["seed"])
+        for image in range(run["num_images"]):
+            options = {
+                "prompt": run["prompt"],
+                "negative_prompt": run["negative_prompt"],
+                "num_inference_steps": run["steps"],
+                "guidance_scale": run["cfg"],
+                "generator": generator,
+                "width": run.get("width"),
+                "height": run.get("height"),
+            }
+            seen = {}
+
+            def keep(_pipe, _step, _t, values):
+                seen["latents"] = values["latents"]
+                return values
+
+            result = pipe(**options, output_type="pil", callback_on_step_end=keep)
+            tensors[f"run.{index}.{image}.latents"] = seen["latents"]
+            tensors[f"run.{index}.{image}.image"] = torch.from_numpy(np.array(result.images[0]))
+        facts["runs"].append(run)
+    write(OUT / name / "golden", tensors, facts)
+
+
+def write(stem, tensors, facts):
+    save_file({name: value.contiguous().detach() for name, value in tensors.items()}, f"{stem}.safetensors")
+    Path(f"{stem}.json").write_text(json.dumps(facts, ensure_ascii=False, indent=1) + "\n")
+
+
+@torch.no_grad()
+def main():
+    torch.set_num_threads(1)
+    OUT.mkdir(parents=True, exist_ok=True)
+    make_checkpoints()
+    tensors = {}
+    write(OUT / "common", tensors, {"noise": noise_streams(tensors), "schedulers": trace_schedulers(tensors)})
+    for name in ("classic-kl-fp16", "deep-tiny-v", "plain-kl8-shards"):
+        golden_pipeline(name)
+    versions = {"torch": torch.__version__, "diffusers": diffusers.__version__, "transformers": transformers.__version__}
+    (OUT / "versions.json").write_text(json.dumps(versions, indent=2) + "\n")
+
+
+main()

@@ -1,0 +1,154 @@
+/**
+ * CLIP's byte-pair tokenizer, from the `vocab.json` and `merges.txt` of a model. Text is normalised (NFC, white space,
+ * lower case), cut into words, each word into UTF-8 bytes written as letters, and neighbouring pieces are merged in
+ * the order in which the pairs were learnt.
+ */
+import { diffusionError } from "./errors.ts";
+
+export type ClipTokenizerFiles = {
+  /** Parsed `vocab.json`. */
+  vocab: unknown;
+  /** Text of `merges.txt`. */
+  merges: string;
+  /** `special_tokens_map.json` and `tokenizer_config.json` merged, the latter wins. */
+  settings: Readonly<Record<string, unknown>>;
+};
+
+export type ClipTokenizer = {
+  /** Token ids of a prompt: start, at most `length` − 2 tokens of text, end, padding. */
+  encode(text: string): number[];
+  readonly length: number;
+};
+
+/** Longer words cost quadratic time and mean nothing to a model. */
+const MAX_WORD_BYTES = 1000;
+const WORDS = /<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|\p{L}+|\p{N}|[^\s\p{L}\p{N}]+/gu;
+
+/**
+ * @param vocabSize of the text encoder; every id must be below it.
+ * @throws MODEL_TOKENIZER_INVALID
+ * @see https://github.com/openai/CLIP/blob/main/clip/simple_tokenizer.py
+ */
+export function createClipTokenizer(files: ClipTokenizerFiles, vocabSize: number): ClipTokenizer {
+  const vocab = parseVocab(files.vocab, vocabSize);
+  const ranks = parseMerges(files.merges);
+  const idOf = (setting: string, fallback: string): number => {
+    const token = specialToken(files.settings[setting]) ?? fallback;
+    const id = vocab.get(token);
+    if (id === undefined) throw invalid(`${setting} is not in the vocabulary`);
+    return id;
+  };
+  const start = idOf("bos_token", "<|startoftext|>");
+  const end = idOf("eos_token", "<|endoftext|>");
+  const unknown = idOf("unk_token", "<|endoftext|>");
+  const pad = idOf("pad_token", "<|endoftext|>");
+  const length = files.settings.model_max_length ?? 77;
+  if (typeof length !== "number" || !Number.isInteger(length) || length < 2 || length > 4096) {
+    throw invalid("model_max_length is out of range");
+  }
+
+  const special = new Map(
+    [...SPECIAL].flatMap((token) => (vocab.has(token) ? [[token, vocab.get(token)!]] : [])),
+  );
+  const cache = new Map<string, number[]>();
+  const encodeWord = (word: string): number[] => {
+    const known = cache.get(word);
+    if (known !== undefined) return known;
+    const ids = mergePairs(toByteLetters(word), ranks).map((piece) => vocab.get(piece) ?? unknown);
+    if (cache.size < 10_000) cache.set(word, ids);
+    return ids;
+  };
+
+  return {
+    length,
+    encode(text) {
+      const ids: number[] = [start];
+      for (const [word] of normalise(text).matchAll(WORDS)) {
+        const id = special.get(word);
+        ids.push(...(id === undefined ? encodeWord(word) : [id]));
+        if (ids.length >= length) break;
+      }
+      ids.length = Math.min(ids.length, length - 1);
+      ids.push(end);
+      while (ids.length < length) ids.push(pad);
+      return ids;
+    },
+  };
+}
+
+const SPECIAL = new Set(["<|startoftext|>", "<|endoftext|>"]);
+
+/** Lower case letter by letter, as the reference does: no final sigma, no context. */
+function normalise(text: string): string {
+  let lower = "";
+  for (const letter of text.normalize("NFC").replace(/\s+/gu, " ")) lower += letter.toLowerCase();
+  return lower;
+}
+
+const encoder = new TextEncoder();
+
+/** Bytes as the printable letters that CLIP's vocabulary uses for them; the last is marked as the end of a word. */
+function toByteLetters(word: string): string[] {
+  const letters = Array.from(encoder.encode(word).subarray(0, MAX_WORD_BYTES), (byte) => BYTE_LETTERS[byte]!);
+  letters.push(`${letters.pop()}</w>`);
+  return letters;
+}
+
+const BYTE_LETTERS: readonly string[] = byteLetters();
+
+function byteLetters(): string[] {
+  let spare = 256;
+  return Array.from({ length: 256 }, (_, byte) => {
+    const printable = (byte > 32 && byte < 127) || (byte > 160 && byte !== 173);
+    return String.fromCharCode(printable ? byte : spare++);
+  });
+}
+
+function mergePairs(letters: string[], ranks: ReadonlyMap<string, number>): string[] {
+  let pieces = letters;
+  for (;;) {
+    let best = Number.POSITIVE_INFINITY;
+    for (let i = 0; i + 1 < pieces.length; i++) {
+      best = Math.min(best, ranks.get(`${pieces[i]} ${pieces[i + 1]}`) ?? best);
+    }
+    if (best === Number.POSITIVE_INFINITY) return pieces;
+    const merged: string[] = [];
+    for (let i = 0; i < pieces.length; i++) {
+      if (i + 1 < pieces.length && ranks.get(`${pieces[i]} ${pieces[i + 1]}`) === best) {
+        merged.push(pieces[i]! + pieces[++i]!);
+      } else merged.push(pieces[i]!);
+    }
+    pieces = merged;
+  }
+}
+
+function parseVocab(value: unknown, vocabSize: number): Map<string, number> {
+  if (typeof value !== "object" || value === null || Array.isArray(value))
+    throw invalid("vocab.json is not an object");
+  const vocab = new Map<string, number>();
+  for (const [token, id] of Object.entries(value)) {
+    if (!Number.isInteger(id) || id < 0 || id >= vocabSize)
+      throw invalid("vocab.json has an id out of range");
+    vocab.set(token, id);
+  }
+  return vocab;
+}
+
+function parseMerges(text: string): Map<string, number> {
+  const lines = text.split(/\r?\n/);
+  if (lines[0]?.startsWith("#version")) lines.shift();
+  const pairs = lines.filter((line) => line !== "");
+  if (pairs.some((pair) => pair.split(" ").length !== 2))
+    throw invalid("merges.txt has a line that is not a pair");
+  return new Map(pairs.map((pair, rank) => [pair, rank]));
+}
+
+function specialToken(value: unknown): string | undefined {
+  if (typeof value === "string") return value;
+  const content = (value as { content?: unknown } | null | undefined)?.content;
+  return typeof content === "string" ? content : undefined;
+}
+
+function invalid(reason: string) {
+  return diffusionError("MODEL_TOKENIZER_INVALID", { reason });
+}
