@@ -10,5 +10,5 @@ export {
 } from "./pipeline.ts";
 export { encodePng, type RgbImage } from "./png.ts";
 export type { GenerateRequest } from "./request.ts";
-export { engineFingerprint } from "./runtime/fingerprint.ts";
-export type { SchedulerMethod } from "./schedulers/index.ts";
+export { engineFingerprint, enginePlatform } from "./runtime/fingerprint.ts";
+export { schedulerMethods } from "./schedulers/index.ts";

@@ -37,6 +37,8 @@ export type StepInfo = {
   /** Index of the image the step belongs to. */
   image: number;
   ms: number;
+  /** [channels, height, width] after the step, for previews; to be read at once and left as it is. */
+  latents: Float32Array;
 };
 
 export type GenerateHooks = { onStep?(info: StepInfo): void; signal?: AbortSignal };

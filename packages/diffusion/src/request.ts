@@ -1,5 +1,4 @@
 import { diffusionError } from "./errors.ts";
-import type { SchedulerMethod } from "./schedulers/index.ts";
 
 export type GenerateRequest = {
   prompt: string;
@@ -14,7 +13,11 @@ export type GenerateRequest = {
   seed: number;
   /** Images are made one after the other from one stream of noise, so the first is that of `numImages: 1`. */
   numImages: number;
-  scheduler: { method: SchedulerMethod; args?: Readonly<Record<string, unknown>> | null };
+  /**
+   * The class in diffusers: `EulerAncestralDiscreteScheduler` or `DPMSolverMultistepScheduler`; others are
+   * SCHEDULER_UNSUPPORTED. Arguments that are not null override the model's own scheduler settings.
+   */
+  scheduler: { method: string; args?: Readonly<Record<string, unknown>> | null };
 };
 
 export type CheckedRequest = Required<GenerateRequest>;

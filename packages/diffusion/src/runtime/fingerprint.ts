@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { arch, cpus, platform } from "node:os";
-import { env } from "onnxruntime-node";
+import { env, listSupportedBackends } from "onnxruntime-node";
 
 /** Raise it whenever a change of this package changes the pictures it makes. */
 const NUMERICS_VERSION = 1;
@@ -10,9 +10,17 @@ const NUMERICS_VERSION = 1;
  * provider, platform and kernel variant. Example: `hydrogen-diffusion/1 onnxruntime/1.30.0 cpu linux-x64-avx2`.
  */
 export async function engineFingerprint(provider = "cpu"): Promise<string> {
-  const runtime = env.versions.node ?? env.versions.common;
   const machine = `${platform()}-${arch()}-${await kernelVariant()}`;
-  return `hydrogen-diffusion/${NUMERICS_VERSION} onnxruntime/${runtime} ${provider} ${machine}`;
+  return `hydrogen-diffusion/${NUMERICS_VERSION} onnxruntime/${runtimeVersion()} ${provider} ${machine}`;
+}
+
+/** The ONNX Runtime of this process and the execution providers that it was built with, whether or not they work here. */
+export function enginePlatform(): { runtimeVersion: string; providers: readonly string[] } {
+  return { runtimeVersion: runtimeVersion(), providers: listSupportedBackends().map(({ name }) => name) };
+}
+
+function runtimeVersion(): string {
+  return env.versions.node ?? env.versions.common;
 }
 
 /** ONNX Runtime picks its matrix kernels by the widest vectors the CPU has. */

@@ -8,12 +8,13 @@ const SCHEDULERS = {
   DPMSolverMultistepScheduler: createDpmSolver,
 };
 
-export type SchedulerMethod = keyof typeof SCHEDULERS;
+/** The schedulers there are, by their names in diffusers. */
+export const schedulerMethods: readonly string[] = Object.keys(SCHEDULERS);
 
 /** @throws SCHEDULER_UNSUPPORTED, ARGS_SCHEDULER_INVALID */
 export function createScheduler(method: string, options: SchedulerOptions): Scheduler {
   if (!Object.hasOwn(SCHEDULERS, method)) throw diffusionError("SCHEDULER_UNSUPPORTED", { method });
-  return SCHEDULERS[method as SchedulerMethod](options);
+  return SCHEDULERS[method as keyof typeof SCHEDULERS](options);
 }
 
 export { type Scheduler, schedulerFields } from "./schedule.ts";
