@@ -70,7 +70,8 @@ export type SdTaskOptions = {
   heightPx: number;
   steps: number;
   cfg: number;
-  scheduler?: SdSchedulerInput | SdSchedulerInput["method"];
+  /** A method, alone or with its options. */
+  scheduler?: SdSchedulerInput | string;
   /** Default 1 (the schema's own default is 6). */
   numImages?: number;
   safetyChecker?: boolean;
@@ -99,7 +100,7 @@ export function sdTaskArgsFor(options: SdTaskOptions): ParsedSdArgs {
     },
     ...(scheduler === undefined
       ? {}
-      : { scheduler: typeof scheduler === "string" ? { method: scheduler } : scheduler }),
+      : { scheduler: typeof scheduler === "string" ? ({ method: scheduler } as SdSchedulerInput) : scheduler }),
   };
   let text: string;
   try {
