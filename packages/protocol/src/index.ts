@@ -7,6 +7,8 @@ export * from "./keys.ts";
 export * from "./phash.ts";
 export type { ChromaRatio, PixelImage } from "./pixels.ts";
 export * from "./png.ts";
+export * from "./receipt.ts";
 export * from "./request-signing.ts";
 export * from "./seeds-signing.ts";
 export * from "./signer.ts";
+export * from "./verify-receipt.ts";

@@ -100,7 +100,9 @@ export function sdTaskArgsFor(options: SdTaskOptions): ParsedSdArgs {
     },
     ...(scheduler === undefined
       ? {}
-      : { scheduler: typeof scheduler === "string" ? ({ method: scheduler } as SdSchedulerInput) : scheduler }),
+      : {
+          scheduler: typeof scheduler === "string" ? ({ method: scheduler } as SdSchedulerInput) : scheduler,
+        }),
   };
   let text: string;
   try {
