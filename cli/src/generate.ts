@@ -50,13 +50,13 @@ export async function generateImages(
   return { task, images, receiptText: await client.getReceipt(task.id, signal) };
 }
 
+/** What the schema's own documents use where neither the caller nor a model on offer says otherwise. */
+const schemaDefaults = { widthPx: 512, heightPx: 512, steps: 25, cfg: 5 };
+
 function taskArgsOf(request: ImageRequest, models: readonly BridgeModel[]): string {
   const model = request.model === undefined ? models[0] : models.find(({ id }) => id === request.model);
-  if (model === undefined && request.model === undefined) throw cliError("CLI_NO_MODEL");
-  return sdTaskArgsFor({
-    ...request,
-    // An unknown model is left to the bridge, which says what is offered.
-    model: model?.id ?? request.model!,
-    defaults: model?.defaults,
-  });
+  // A model that is not on offer is left to the bridge, whose answer says what is.
+  const id = model?.id ?? request.model;
+  if (id === undefined) throw cliError("CLI_NO_MODEL");
+  return sdTaskArgsFor({ ...(model?.defaults ?? schemaDefaults), ...request, model: id }).text;
 }

@@ -1,7 +1,9 @@
 /** The network's wallets: encrypted keystores made at the first start. */
+
 import { existsSync } from "node:fs";
 import { createKeystore, openKeystore } from "@hydrogen/chain/node";
 import type { LocalAccount } from "viem";
+import { privateKeyToAccount } from "viem/accounts";
 import { type Layout, secretFile } from "./layout.ts";
 
 /** Opens the wallets of these names, making those that do not exist yet. */
@@ -13,10 +15,10 @@ export async function openWallets(
   const wallets = new Map<string, LocalAccount>();
   for (const name of names) {
     const path = layout.keystore(name);
-    wallets.set(
-      name,
-      existsSync(path) ? await openKeystore(path, password) : await createKeystore(path, password),
-    );
+    const { privateKey } = existsSync(path)
+      ? await openKeystore(path, password)
+      : await createKeystore(path, password);
+    wallets.set(name, privateKeyToAccount(privateKey));
   }
   return wallets;
 }

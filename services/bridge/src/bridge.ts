@@ -10,6 +10,7 @@ import { createRelayClient, createTaskClient } from "@hydrogen/sdk";
 import { type Clock, systemClock } from "@hydrogen/std";
 import { createBlobStore, openDatabase } from "@hydrogen/storage";
 import { createShutdown, type Logger, Metrics } from "@hydrogen/telemetry";
+import { privateKeyToAccount } from "viem/accounts";
 import { createAdmission } from "./admission.ts";
 import { createAuthorizer } from "./api-keys.ts";
 import { createApp } from "./app.ts";
@@ -43,7 +44,8 @@ export async function startBridge(
   try {
     const { signal } = shutdown;
     const { addresses } = config;
-    const account = await openKeystore(config.keystore.path, await keystorePassword(config));
+    const { privateKey } = await openKeystore(config.keystore.path, await keystorePassword(config));
+    const account = privateKeyToAccount(privateKey);
     const db = openDatabase(join(config.dataDir, "bridge.sqlite"), [...chainMigrations, ...bridgeMigrations]);
     shutdown.onClose("database", () => db.close());
     const chain = await connectChain(
