@@ -16,7 +16,8 @@ export type ChainTask = {
   readonly uploadDeadlineSec: number;
   /** When the agreeing nodes' time to upload for the result node ends too. */
   readonly uploadEndSec: number;
+  /** 3: none. */
   readonly resultRound: number;
-  /** Per round: whether its result is similar to that of the result round. */
+  /** Per round: whether it revealed a result that is similar to another's. */
   readonly agreed: readonly boolean[];
 };

@@ -1,6 +1,6 @@
 /** Reads the chain in the node's own terms. */
 import type { Chain } from "@hydrogen/chain";
-import { type NodeStatus, similar, TaskStatus, TaskType, Verdict } from "@hydrogen/protocol";
+import { type NodeStatus, similar, type TaskStatus, TaskType, Verdict } from "@hydrogen/protocol";
 import { equalBytes, equalHex, type Hex, hexToBytes } from "@hydrogen/std";
 import type { ChainTask } from "./chain-task.ts";
 import type { NodeView } from "./reconciler.ts";
@@ -13,7 +13,10 @@ export type ChainView = {
 /** @param payout where the operator wants earnings to go */
 export function createChainView(chain: Chain, self: Hex, payout: Hex): ChainView {
   return {
-    readTask: async (taskId) => taskOf(await chain.task.getTask(taskId)),
+    readTask: async (taskId) => {
+      const [info, parameters] = await Promise.all([chain.task.getTask(taskId), chain.task.getParameters()]);
+      return taskOf(info, parameters);
+    },
     readNode: async () => {
       const info = await chain.node.getNodeInfo(self);
       const [balanceWei, requiredStakeWei] = await Promise.all([
@@ -37,11 +40,12 @@ export function createChainView(chain: Chain, self: Hex, payout: Hex): ChainView
 }
 
 type TaskInfo = Awaited<ReturnType<Chain["task"]["getTask"]>>;
+/** Of tasks created now; a task keeps those of its creation, so what is computed here may be off, and is then refused. */
+type Parameters = Awaited<ReturnType<Chain["task"]["getParameters"]>>;
 
-function taskOf(info: TaskInfo): ChainTask {
-  const resultRound = Number(info.resultRound);
+function taskOf(info: TaskInfo, { uploadSec, distanceThreshold }: Parameters): ChainTask {
   const results = info.results.map(hexToBytes);
-  const decided = info.status === TaskStatus.Uploading || info.status === TaskStatus.Done;
+  const uploadDeadlineSec = Number(info.uploadDeadline);
   return {
     id: info.id,
     taskType: Number(info.taskType),
@@ -52,20 +56,23 @@ function taskOf(info: TaskInfo): ChainTask {
     commitDeadlineSec: Number(info.commitDeadline),
     revealFromSec: Number(info.revealFrom),
     revealDeadlineSec: Number(info.revealDeadline),
-    uploadDeadlineSec: Number(info.uploadDeadline),
-    uploadEndSec: Number(info.uploadDeadline),
-    resultRound,
-    agreed: results.map(
-      (result, round) =>
-        decided &&
-        info.verdicts[round] === Verdict.Result &&
-        agree(info.taskType, results[resultRound]!, result),
+    uploadDeadlineSec,
+    uploadEndSec: uploadDeadlineSec === 0 ? 0 : uploadDeadlineSec + Number(uploadSec),
+    resultRound: Number(info.resultRound),
+    agreed: results.map((result, round) =>
+      results.some(
+        (other, otherRound) =>
+          otherRound !== round &&
+          info.verdicts[round] === Verdict.Result &&
+          info.verdicts[otherRound] === Verdict.Result &&
+          agree(info.taskType, result, other, Number(distanceThreshold)),
+      ),
     ),
   };
 }
 
-function agree(taskType: bigint, a: Uint8Array, b: Uint8Array): boolean {
-  return Number(taskType) === TaskType.GPT ? equalBytes(a, b) : similar(a, b);
+function agree(taskType: bigint, a: Uint8Array, b: Uint8Array, threshold: number): boolean {
+  return Number(taskType) === TaskType.GPT ? equalBytes(a, b) : similar(a, b, threshold);
 }
 
 function isZero(address: Hex): boolean {

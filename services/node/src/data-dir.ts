@@ -1,11 +1,15 @@
 /** Where the node keeps things, and the lock that keeps a second node out. */
 import { mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { DatabaseSync } from "node:sqlite";
 import { chainMigrations } from "@hydrogen/chain/node";
-import { type BlobStore, createBlobStore, type Database, openDatabase } from "@hydrogen/storage";
+import {
+  type BlobStore,
+  createBlobStore,
+  type Database,
+  lockDirectory,
+  openDatabase,
+} from "@hydrogen/storage";
 import type { NodeConfig } from "./config.ts";
-import { nodeError } from "./errors.ts";
 import { journalMigrations } from "./journal.ts";
 
 export type DataDir = {
@@ -21,11 +25,11 @@ export type DataDir = {
   close(): void;
 };
 
-/** @throws NODE_DATA_IN_USE, STORAGE_TOO_NEW */
+/** @throws STORAGE_IN_USE, STORAGE_TOO_NEW */
 export function openDataDir(config: NodeConfig): DataDir {
   const { dataDir, addresses } = config;
   mkdirSync(dataDir, { recursive: true, mode: 0o700 });
-  const unlock = lock(dataDir);
+  const unlock = lockDirectory(dataDir);
   // Task ids mean something on one network only.
   const network = join(dataDir, `${addresses.chainId}-${addresses.task.slice(2, 10).toLowerCase()}`);
   const scratchDir = join(dataDir, "scratch");
@@ -49,16 +53,4 @@ export function openDataDir(config: NodeConfig): DataDir {
     unlock();
     throw error;
   }
-}
-
-/** The lock is the operating system's: it ends with the process, however that ends. */
-function lock(dataDir: string): () => void {
-  const file = new DatabaseSync(join(dataDir, "lock.sqlite"), { timeout: 0 });
-  try {
-    file.exec("BEGIN EXCLUSIVE");
-  } catch (cause) {
-    file.close();
-    throw nodeError("NODE_DATA_IN_USE", { dataDir }, cause);
-  }
-  return () => file.close();
 }

@@ -19,20 +19,10 @@ export const nodeError = defineErrors({
     message: "The relay does not have the task's args yet",
     retryable: true,
   },
-  NODE_TASK_UNSUPPORTED: {
-    message: "This node's engine does not run tasks of this type",
-    retryable: false,
-    failureClass: "unsupported",
-  },
   NODE_FILES_LOST: {
     message: "A result file is missing or was changed on disk",
     retryable: false,
     failureClass: "resource",
-  },
-  NODE_DATA_IN_USE: {
-    message: "Another node uses this data directory",
-    retryable: false,
-    hint: "Two nodes with one key would fight over it; give each a data directory and a key of its own.",
   },
   ENGINE_PROCESS_START_FAILED: {
     message: "The engine process did not come up",

@@ -27,6 +27,8 @@ const rows: [says: string, change: Partial<MembershipSituation>, expected: strin
   ["pauses when asked", { desired: "paused" }, "pause"],
   ["pauses when asked at work", { desired: "paused", status: Busy }, "pause"],
   ["waits for a pause to take effect", { desired: "paused", status: PendingPause }, "none"],
+  ["takes back a pause that waits for the end of a task", { status: PendingPause }, "resume"],
+  ["leaves instead of pausing", { desired: "stopped", status: PendingPause }, "quit"],
   ["stays paused", { desired: "paused", status: Paused }, "none"],
   ["resumes", { status: Paused }, "resume"],
   ["leaves", { desired: "stopped" }, "quit"],

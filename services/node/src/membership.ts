@@ -55,8 +55,11 @@ function statusChange(situation: MembershipSituation): MembershipAction | undefi
     case NodeStatus.Paused:
       if (desired === "paused") return undefined;
       return { kind: desired === "running" ? "resume" : "quit" };
-    default:
-      // Pending: the contract finishes it when the task ends.
+    case NodeStatus.PendingPause:
+      // Takes effect when the task ends; until then it can be taken back.
+      if (desired === "paused") return undefined;
+      return { kind: desired === "running" ? "resume" : "quit" };
+    case NodeStatus.PendingQuit:
       return undefined;
   }
 }

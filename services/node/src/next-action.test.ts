@@ -140,22 +140,18 @@ table("before the commitment", [
 ]);
 
 const alone = { verdicts: [Committed, None, None] };
-const two = { verdicts: [Committed, Committed, None], revealFromSec: 1110 };
+const two = { verdicts: [Committed, Committed, None], revealFromSec: 1110, revealDeadlineSec: 1170 };
 table("after the commitment", [
   ["the first waits for the others", { task: alone }, `wait until ${commitBy}`],
   ["alone at the deadline it waits a moment", { task: alone, nowSec: commitBy }, "wait until 1302.5"],
   ["alone after the deadline it ends the task", { task: alone, nowSec: commitBy + 3 }, "cancelOverdue"],
   ["two wait for the grace period", { task: two, nowSec: 1109 }, "wait until 1110"],
   ["two reveal when the grace period ends", { task: two, nowSec: 1110 }, "reveal"],
-  [
-    "two reveal at the commit deadline, whatever the grace period",
-    { task: { ...two, revealFromSec: commitBy + 5 }, nowSec: commitBy },
-    "reveal",
-  ],
+  ["nobody revealed: the task is ended", { task: two, nowSec: 1172.5 }, "cancelOverdue"],
   [
     "a lost outcome cannot be revealed",
     { task: two, nowSec: 1110, memory: { outcome: undefined } },
-    "wait until a change",
+    "wait until 1170",
   ],
 ]);
 
@@ -234,6 +230,11 @@ table("a task that is over", [
   ["is closed", { task: { ...over, verdicts: [Result, Result, Result] } }, "done"],
   ["is closed when aborted", { task: { status: TaskStatus.Aborted } }, "done"],
   ["still takes the third reveal", { task: { ...over, verdicts: [Committed, Result, Result] } }, "reveal"],
+  [
+    "still takes the third reveal when nobody uploaded",
+    { task: { ...over, status: TaskStatus.Aborted, verdicts: [Committed, Result, Result] } },
+    "reveal",
+  ],
   [
     "is closed if the chain no longer holds the node",
     { task: { ...over, verdicts: [Committed, Result, Result] }, held: false },

@@ -87,18 +87,24 @@ function execution(situation: Situation, memory: RoundMemory): Action {
   const verdict = task.verdicts[memory.round];
   if (verdict === Verdict.Missed) return done("missed the commitment");
   if (verdict === Verdict.Committed) {
-    const opensSec = Math.min(task.revealFromSec || Number.POSITIVE_INFINITY, task.commitDeadlineSec);
-    if (nowSec < opensSec) return wait("the other commitments", opensSec);
-    if (commitmentsOf(task) < 2) return overdue(situation, task.commitDeadlineSec);
-    return reveal(situation, memory);
+    // Set by the second commitment.
+    if (task.revealFromSec === 0)
+      return nowSec < task.commitDeadlineSec
+        ? wait("the other commitments", task.commitDeadlineSec)
+        : overdue(situation, task.commitDeadlineSec);
+    return nowSec < task.revealFromSec
+      ? wait("the end of the grace period", task.revealFromSec)
+      : reveal(situation, memory);
   }
-  if (nowSec >= task.commitDeadlineSec) return overdue(situation, task.commitDeadlineSec);
+  const closesSec = task.revealDeadlineSec || task.commitDeadlineSec;
+  const commitBySec = Math.min(task.commitDeadlineSec, closesSec);
+  if (nowSec >= commitBySec) return overdue(situation, closesSec);
   if (!memory.hasArgs) return { kind: "fetchArgs" };
   const { outcome } = memory;
   if (outcome === undefined) return { kind: "execute" };
   if (outcome.kind !== "failed") return { kind: "commit" };
-  if (outcome.retryAtSec === undefined || outcome.retryAtSec >= task.commitDeadlineSec)
-    return wait("silent: the failure is this node's own", task.commitDeadlineSec);
+  if (outcome.retryAtSec === undefined || outcome.retryAtSec >= commitBySec)
+    return wait("silent: the failure is this node's own", commitBySec);
   return nowSec >= outcome.retryAtSec
     ? { kind: "execute" }
     : wait("another try at running the task", outcome.retryAtSec);
@@ -137,11 +143,9 @@ function uploading(situation: Situation, memory: RoundMemory): Action {
 
 function ended(situation: Situation, memory: RoundMemory): Action {
   const { task, held } = situation;
-  const status = task.status === TaskStatus.Done ? "done" : "aborted";
   // The task may be over for the application while a third node still owes its reveal.
-  if (task.status === TaskStatus.Done && held && task.verdicts[memory.round] === Verdict.Committed)
-    return reveal(situation, memory);
-  return done(status);
+  if (held && task.verdicts[memory.round] === Verdict.Committed) return reveal(situation, memory);
+  return done(task.status === TaskStatus.Done ? "done" : "aborted");
 }
 
 function reveal(situation: Situation, memory: RoundMemory): Action {
@@ -163,10 +167,6 @@ function overdue(situation: Situation, deadlineSec: number): Action {
 
 function afterOthers({ jitter }: Situation, sec: number): number {
   return sec + 1 + jitter * choreSpreadSec;
-}
-
-function commitmentsOf(task: ChainTask): number {
-  return task.verdicts.filter((verdict) => verdict === Verdict.Committed).length;
 }
 
 function wait(reason: string, untilSec?: number): Action {

@@ -10,7 +10,9 @@ import type { ChainTask } from "./chain-task.ts";
 import type { Jobs } from "./jobs.ts";
 import type { Journal, Round, RoundKey } from "./journal.ts";
 import { type MembershipAction, type MembershipSituation, nextMembership } from "./membership.ts";
+import type { MembershipMemory } from "./memory.ts";
 import { type Action, nextAction } from "./next-action.ts";
+import type { NodeMetrics } from "./status.ts";
 
 /** What the chain says of this node. */
 export type NodeView = Omit<MembershipSituation, "desired" | "joinedBefore" | "withdrawThresholdWei"> & {
@@ -41,15 +43,13 @@ export type ReconcilerDeps = {
     signal: AbortSignal,
   ) => Promise<void>;
   performMembership: (action: MembershipAction, signal: AbortSignal) => Promise<void>;
-  membershipMemory: {
-    desired: () => MembershipSituation["desired"];
-    joinedBefore: () => boolean;
-    noteJoined: () => void;
-  };
+  membershipMemory: Pick<MembershipMemory, "desired" | "joinedBefore" | "noteJoined">;
   /** A number in [0, 1) for a task, the same whenever asked. */
   jitter: (taskId: bigint) => number;
   /** Crash points of the tests. */
   reach: (point: string) => Promise<void>;
+  metrics: Pick<NodeMetrics, "rounds" | "earnedCnx" | "stakeCnx" | "misses" | "engineCrashes">;
+  engineCrashes: () => number;
 };
 
 export type Reconciler = {
@@ -65,6 +65,8 @@ export type Reconciler = {
     membership: MembershipAction | undefined;
     actions: ReadonlyMap<string, Action>;
   };
+  /** Whether the last look at the chain succeeded. */
+  isHealthy(): boolean;
   /** Runs passes until aborted. */
   run(signal: AbortSignal): Promise<void>;
 };
@@ -86,6 +88,7 @@ export function createReconciler(deps: ReconcilerDeps): Reconciler {
   let node: NodeView | undefined;
   let membership: MembershipAction | undefined;
   let actions = new Map<string, Action>();
+  let healthy = false;
 
   const decide = (id: string, task: ChainTask, round: Round | undefined): Action => {
     const action = nextAction({
@@ -134,6 +137,7 @@ export function createReconciler(deps: ReconcilerDeps): Reconciler {
       await deps.reach("closing");
       journal.close(round, action.reason);
       actions.delete(id);
+      deps.metrics.rounds.inc({ ending: action.reason });
       log.info("round closed", { task: round.taskId, round: round.round, reason: action.reason });
     }
   };
@@ -180,6 +184,14 @@ export function createReconciler(deps: ReconcilerDeps): Reconciler {
     else jobs.want("membership", kind, since, (signal) => deps.performMembership(action, signal));
   };
 
+  const measure = (view: NodeView): void => {
+    const cnx = (wei: bigint) => Number(wei) / 1e18;
+    deps.metrics.earnedCnx.set(cnx(view.earnedWei));
+    deps.metrics.stakeCnx.set(cnx(view.stakeWei));
+    deps.metrics.misses.set(view.misses);
+    deps.metrics.engineCrashes.set(deps.engineCrashes());
+  };
+
   const pass = async (): Promise<void> => {
     const since = jobs.moment();
     const head = await deps.readHead();
@@ -190,6 +202,7 @@ export function createReconciler(deps: ReconcilerDeps): Reconciler {
     await passRounds();
     await passPending();
     passMembership(node, since);
+    measure(node);
     watched.clear();
     for (const round of journal.open()) watched.add(round.taskId);
   };
@@ -220,6 +233,7 @@ export function createReconciler(deps: ReconcilerDeps): Reconciler {
     },
     isWatching: (taskId) => watched.has(taskId) || pendingSinceMs.has(taskId),
     view: () => ({ node, membership, actions }),
+    isHealthy: () => healthy,
     run: async (signal) => {
       let failures = 0;
       while (!signal.aborted) {
@@ -227,9 +241,11 @@ export function createReconciler(deps: ReconcilerDeps): Reconciler {
         try {
           await pass();
           failures = 0;
+          healthy = true;
         } catch (error) {
           if (signal.aborted) return;
           failures++;
+          healthy = false;
           const level = isHydrogenError(error) && error.retryable && failures < 4 ? "info" : "warn";
           log[level]("could not look at the chain", { error, failures });
           await clock.sleep(Math.min(10_000, 250 * 2 ** failures), signal).catch(() => undefined);

@@ -1,6 +1,7 @@
 /** Carries out what `nextAction` decided for a task. Every one of these may be repeated after a crash at any point. */
 import type { Chain } from "@hydrogen/chain";
 import { commitment, errorDigest, resultDigest, taskHash } from "@hydrogen/protocol";
+import type { RelayClient } from "@hydrogen/sdk";
 import { bytesToHex, type Clock, type Hex } from "@hydrogen/std";
 import type { BlobStore } from "@hydrogen/storage";
 import type { Logger } from "@hydrogen/telemetry";
@@ -15,15 +16,7 @@ import { type RunDeps, runTask } from "./run-task.ts";
 import type { Send } from "./transactions.ts";
 
 /** The part of the relay client that a node needs. */
-export type NodeRelay = {
-  getTaskArgs(taskId: bigint, signal: AbortSignal): Promise<string>;
-  postProgress(
-    taskId: bigint,
-    progress: { round: number; stage: string; step: number; steps: number },
-    signal: AbortSignal,
-  ): Promise<unknown>;
-  uploadResults(taskId: bigint, files: readonly Uint8Array[], signal: AbortSignal): Promise<unknown>;
-};
+export type NodeRelay = Pick<RelayClient, "getTaskArgs" | "postProgress" | "uploadResults">;
 
 export type TaskActionsDeps = {
   self: Hex;
