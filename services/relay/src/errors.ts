@@ -33,7 +33,6 @@ export const relayError = defineErrors({
   },
   RELAY_ARGS_NOT_UPLOADED: { message: "The creator has not uploaded the task args yet", retryable: true },
   RELAY_TASK_NOT_RUNNING: { message: "The task is not being executed", retryable: false },
-  RELAY_TASK_TYPE_UNSUPPORTED: { message: "The relay does not carry tasks of this type", retryable: false },
   RELAY_TASK_NOT_DECIDED: { message: "The task has no agreed result yet", retryable: true },
   RELAY_TASK_ABORTED: { message: "The task was aborted and has no result", retryable: false },
   RELAY_UPLOAD_NOT_DUE: {
@@ -71,7 +70,6 @@ const ownStatus: Readonly<Record<RelayErrorCode, number>> = {
   RELAY_TASK_HASH_MISMATCH: 422,
   RELAY_ARGS_NOT_UPLOADED: 404,
   RELAY_TASK_NOT_RUNNING: 409,
-  RELAY_TASK_TYPE_UNSUPPORTED: 422,
   RELAY_TASK_NOT_DECIDED: 409,
   RELAY_TASK_ABORTED: 409,
   RELAY_UPLOAD_NOT_DUE: 409,
@@ -89,8 +87,10 @@ const foreignStatus: Readonly<Record<string, number>> = {
   SIGNATURE_EXPIRED: 401,
   IMAGE_INVALID: 422,
   IMAGE_TOO_LARGE: 422,
+  ARGS_TOO_LARGE: 413,
   ARGS_NOT_JSON: 422,
   ARGS_INVALID: 422,
+  TASK_UNSUPPORTED: 422,
 };
 
 /** The status of an error by its code; undefined if a client has no business knowing it. */

@@ -30,6 +30,7 @@ export type Relay = {
 
 const hourMs = 3_600_000;
 const closeTimeoutMs = 5_000;
+const closePollMs = 20;
 
 /**
  * Starts a relay; resolves when it listens.
@@ -59,8 +60,8 @@ export async function startRelay(configInput: RelayConfigInput, deps: RelayDeps)
       { clock, log },
     );
     const following = follower.run(createTaskFollower(store), signal);
-    const expiring = expireHourly();
-    shutdown.onClose("loops", async () => void (await Promise.allSettled([following, expiring])));
+    const ended = Promise.allSettled([following, expireHourly()]);
+    shutdown.onClose("loops", async () => void (await ended));
 
     async function expireHourly(): Promise<void> {
       for (;;) {
@@ -122,16 +123,13 @@ function listen(server: Server, host: string, port: number): Promise<number> {
 
 /** Lets requests finish, but not for ever. */
 async function closeServer(server: Server, clock: Clock): Promise<void> {
-  const closed = new Promise<void>((resolve) => {
-    server.close(() => resolve());
-  });
-  server.closeIdleConnections();
-  const waiting = new AbortController();
-  const timeout = clock.sleep(closeTimeoutMs, waiting.signal).then(
-    () => server.closeAllConnections(),
-    () => undefined,
-  );
-  await closed;
-  waiting.abort();
-  await timeout;
+  const closed = new AbortController();
+  server.close(() => closed.abort());
+  const deadlineMs = clock.nowMs() + closeTimeoutMs;
+  while (!closed.signal.aborted) {
+    // A connection whose last answer is just leaving becomes idle a moment later.
+    if (clock.nowMs() < deadlineMs) server.closeIdleConnections();
+    else server.closeAllConnections();
+    await clock.sleep(closePollMs, closed.signal).catch(() => undefined);
+  }
 }

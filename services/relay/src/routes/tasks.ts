@@ -1,8 +1,8 @@
 /** Task args: creators hand them in, creators and selected nodes read them. And the progress of the rounds. */
 import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
-import { TaskType, taskHash } from "@hydrogen/protocol";
+import { taskHash } from "@hydrogen/protocol";
 import type { Clock } from "@hydrogen/std";
-import { parseSdTaskArgs } from "@hydrogen/tasks";
+import { parseTaskArgs } from "@hydrogen/tasks";
 import type { Context } from "hono";
 import { type Authenticator, type RelayEnv, requireSigner, signed, signedJson } from "../auth.ts";
 import type { RelayLimits } from "../config.ts";
@@ -97,9 +97,7 @@ export function addTaskRoutes(app: OpenAPIHono<RelayEnv>, deps: TaskRouteDeps): 
     }
     if ((await uploads.getArgs(view.taskHash, signer)) === undefined) {
       if (isOver(view)) throw relayError("RELAY_TASK_NOT_RUNNING", { status: view.status });
-      if (view.taskType !== TaskType.SD)
-        throw relayError("RELAY_TASK_TYPE_UNSUPPORTED", { taskType: view.taskType });
-      parseSdTaskArgs(task_args);
+      parseTaskArgs(task_args, view.taskType);
       await uploads.putArgs(view.taskHash, signer, task_args);
     }
     return c.json({ message: "success" as const, data: describe(view, signer, task_args) }, 200);
