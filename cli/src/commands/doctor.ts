@@ -2,7 +2,7 @@
 import { statfs } from "node:fs/promises";
 import { availableParallelism, cpus, freemem, totalmem } from "node:os";
 import { type NetworkFile, readNetwork } from "@hydrogen/devnet";
-import { listModels, verifyModel } from "@hydrogen/models";
+import { listModels, resolveModel } from "@hydrogen/models";
 import { errorSummary, isHydrogenError } from "@hydrogen/std";
 import type { Command } from "commander";
 import { dataDirOf, repositoryRoot, shippedModelsDir } from "../paths.ts";
@@ -81,7 +81,7 @@ async function models(): Promise<Finding[]> {
   return Promise.all(
     listed.map(async (model) => {
       try {
-        await verifyModel(model);
+        await resolveModel(model.id, { modelsDirs: [shippedModelsDir] });
         return good(`model ${model.id}, ${model.defaults.widthPx} × ${model.defaults.heightPx}, intact`);
       } catch (error) {
         return bad(`model ${model.id}: ${errorSummary(error)}`);

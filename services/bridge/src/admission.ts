@@ -19,7 +19,7 @@ export function createAdmission(deps: {
     if (taskType !== 0) throw bridgeError("TASK_TYPE_UNSUPPORTED", { taskType, supported: 0 });
     const { args } = parseSdTaskArgs(argsText);
     assertSupported(args);
-    const model = args.base_model.name;
+    const model = args.base_model.name.toLowerCase();
     if (!deps.models.some(({ id }) => id === model))
       throw bridgeError("MODEL_NOT_OFFERED", { model, offered: deps.models.map(({ id }) => id).join(" ") });
     return {
