@@ -38,8 +38,10 @@ export function parseSdTaskArgs(text: string | Uint8Array): ParsedSdArgs {
 function readObject(text: string | Uint8Array, bytes: Uint8Array): { source: string; value: object } {
   try {
     const source = utf8Decode(bytes);
-    // A string with a lone surrogate has no bytes of its own: what is hashed would not be what was read.
-    if (typeof text === "string" && source !== text) throw new TypeError("not well-formed Unicode");
+    // Neither a lone surrogate nor a byte order mark survives decoding: what is hashed would not be what was read.
+    if (utf8Encode(source).length !== bytes.length || (typeof text === "string" && source !== text)) {
+      throw new TypeError("not well-formed Unicode, or begins with a byte order mark");
+    }
     const value: unknown = JSON.parse(source);
     if (typeof value !== "object" || value === null || Array.isArray(value))
       throw new TypeError("not an object");
