@@ -32,9 +32,10 @@ export function decodeTransaction(raw: Uint8Array, rules: Common): SignedTransac
   } catch (error) {
     const text = error instanceof Error ? error.message : String(error);
     throw serverError(
-      /chain ?id/i.test(text) ? "invalid chain id for signer" : `invalid transaction: ${text}`,
+      /chain ?id|EIP155-based V/i.test(text) ? "invalid chain id for signer" : `invalid transaction: ${text}`,
     );
   }
+  if ("chainId" in tx && tx.chainId !== rules.chainId()) throw serverError("invalid chain id for signer");
   if (type === TransactionType.Legacy && !tx.supports(Capability.EIP155ReplayProtection)) {
     throw serverError("only replay-protected (EIP-155) transactions allowed over RPC");
   }

@@ -6,13 +6,14 @@ import type { Common } from "@ethereumjs/common";
 import { createAddressFromString, KECCAK256_NULL } from "@ethereumjs/util";
 import { type Clock, nowSec } from "@hydrogen/std";
 import type { Database } from "@hydrogen/storage";
-import { checkAffordable, decodeTransaction } from "./admission.ts";
+import { checkAffordable, decodeTransaction, type SignedTransaction } from "./admission.ts";
 import { type BuiltBlock, buildBlock, chainedStateRoot, emptyBlock } from "./block-builder.ts";
 import { type BlockRecord, type BlockStore, createBlockStore } from "./block-store.ts";
 import { embeddedChainError } from "./errors.ts";
 import { createEvmHost } from "./evm-host.ts";
-import { bytesOf, hexKey } from "./format.ts";
+import { hexKey } from "./format.ts";
 import type { LogRecord } from "./log-index.ts";
+import { createPoolStore } from "./pool-store.ts";
 import { serverError } from "./rpc-error.ts";
 import { BASE_FEE_WEI, BLOCK_GAS_LIMIT } from "./rules.ts";
 import { createLatestState, createStateStore, type LatestState, type StateStore } from "./state-store.ts";
@@ -73,6 +74,7 @@ export async function createChain(options: ChainOptions, deps: ChainDeps): Promi
   let head = openHead(options, deps, blocks, states);
   const latest = createLatestState(states);
   const pool = createTxPool();
+  const stored = createPoolStore(db);
   const host = await createEvmHost(rules, latest, blocks);
   const listeners = new Set<ChainEvents>();
   const nonceOf = (senderKey: string): bigint => latest.account(senderKey)?.nonce ?? 0n;
@@ -98,12 +100,7 @@ export async function createChain(options: ChainOptions, deps: ChainDeps): Promi
 
   const makeDurable = (entry: PooledTransaction): void => {
     if (entry.durable) return;
-    db.run(
-      "INSERT OR IGNORE INTO pool (hash, arrival, raw) VALUES (?, ?, ?)",
-      entry.tx.hash(),
-      entry.arrival,
-      entry.raw,
-    );
+    stored.save(entry);
     entry.durable = true;
     entry.settle.resolve();
   };
@@ -177,33 +174,44 @@ export async function createChain(options: ChainOptions, deps: ChainDeps): Promi
     setImmediate(() => void exclusive(produceReady).catch(() => undefined));
   };
 
-  const admit = (raw: Uint8Array, durable: boolean): { entry: PooledTransaction; settled: Promise<void> } => {
-    const signed = decodeTransaction(raw, rules);
-    if (pool.get(signed.hashKey) !== undefined) throw serverError("already known");
-    checkAffordable(signed, latest);
+  const pooled = (signed: SignedTransaction, durable: boolean) => {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
-    const entry: PooledTransaction = {
-      ...signed,
-      arrival: arrivals++,
-      durable,
-      inFlight: false,
-      settle: { resolve, reject },
+    // Nobody may be waiting any more when it is settled.
+    promise.catch(() => undefined);
+    const settle = { resolve, reject };
+    return {
+      entry: { ...signed, arrival: arrivals++, durable, inFlight: false, settle } satisfies PooledTransaction,
+      settled: promise,
     };
-    const replaced = pool.add(entry, nonceOf(entry.senderKey));
-    if (replaced !== undefined) {
-      db.run("DELETE FROM pool WHERE hash = ?", replaced.tx.hash());
-      replaced.settle.reject(serverError("transaction replaced by another with the same nonce"));
-    }
-    return { entry, settled: promise };
   };
 
-  for (const row of db.all("SELECT raw FROM pool ORDER BY arrival")) {
+  /** Takes it into the pool, and onto the disk if its block will not come at once. */
+  const admit = (entry: PooledTransaction): void => {
+    const stateNonce = nonceOf(entry.senderKey);
+    const replaced = pool.add(entry, stateNonce);
     try {
-      admit(bytesOf(row.raw), true).settled.catch(() => undefined);
+      if (replaced?.durable) {
+        stored.replace(replaced, entry);
+        entry.durable = true;
+        entry.settle.resolve();
+      } else if (!options.onDemand || !pool.isReady(entry, stateNonce)) {
+        makeDurable(entry);
+      }
     } catch (error) {
-      log.warn("a waiting transaction can no longer be executed", { error });
+      pool.remove(entry);
+      if (replaced !== undefined) pool.add(replaced, stateNonce);
+      throw error;
     }
-  }
+    replaced?.settle.reject(serverError("transaction replaced by another with the same nonce"));
+  };
+
+  const restore = (raw: Uint8Array): void => {
+    const { entry } = pooled(decodeTransaction(raw, rules), true);
+    const stateNonce = nonceOf(entry.senderKey);
+    if (entry.tx.nonce < stateNonce) stored.forget(entry.tx.hash());
+    else pool.add(entry, stateNonce);
+  };
+  for (const raw of stored.load()) restore(raw);
   schedule();
 
   return {
@@ -218,10 +226,13 @@ export async function createChain(options: ChainOptions, deps: ChainDeps): Promi
     randomBytes: deps.randomBytes,
     submit: async (raw) => {
       if (stopped) throw serverError("the chain is stopping");
-      const { entry, settled } = admit(raw, false);
+      const signed = decodeTransaction(raw, rules);
+      if (pool.get(signed.hashKey) !== undefined) throw serverError("already known");
+      checkAffordable(signed, latest);
+      const { entry, settled } = pooled(signed, false);
+      admit(entry);
       announce((listener) => listener.pending(entry));
-      if (!options.onDemand || !pool.isReady(entry, nonceOf(entry.senderKey))) makeDurable(entry);
-      else schedule();
+      schedule();
       await settled;
       return entry.hashKey;
     },
@@ -246,7 +257,7 @@ export async function createChain(options: ChainOptions, deps: ChainDeps): Promi
         db.transaction(() => {
           blocks.undoAfter(number);
           states.undoAfter(number);
-          db.run("DELETE FROM pool");
+          stored.clear();
         });
         for (const entry of [...pool.all()]) drop(entry, serverError("the chain was reverted"));
         latest.forget();

@@ -1,4 +1,5 @@
 /** How much gas a transaction has to carry. */
+import { bigIntMax } from "@ethereumjs/util";
 import type { BlockRecord } from "./block-store.ts";
 import type { Chain } from "./chain.ts";
 import { hexKey } from "./format.ts";
@@ -40,7 +41,8 @@ export async function estimateGas(
       return false;
     }
   };
-  const likely = ((first.gasNeeded + STIPEND_GAS) * 64n) / 63n;
+  const needed = bigIntMax(first.gasNeeded, first.gasUsed);
+  const likely = ((needed + STIPEND_GAS) * 64n) / 63n;
   if (likely >= ceiling) return ceiling;
   if (await isEnough(likely)) return likely;
   let tooLittle = likely;

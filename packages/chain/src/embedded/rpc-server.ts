@@ -57,10 +57,7 @@ export async function startRpcServer(
     }
     readBody(request)
       .then(async (body) => {
-        if (body === undefined) {
-          response.setHeader("connection", "close");
-          return end(response, 413, "body too large");
-        }
+        if (body === undefined) return end(response, 413, "body too large");
         const answer = await handle(body);
         if (answer === undefined) return end(response, 204);
         response.setHeader("content-type", "application/json");
@@ -68,6 +65,8 @@ export async function startRpcServer(
       })
       .catch(() => response.destroy());
   });
+
+  server.requestTimeout = 30_000;
 
   const sockets = new WebSocketServer({ noServer: true, maxPayload: MAX_BODY_BYTES });
   server.on("upgrade", (request, socket, head) => {
@@ -109,17 +108,26 @@ export async function startRpcServer(
   };
 }
 
-/** @returns the text, or undefined if it is longer than allowed. */
-async function readBody(request: IncomingMessage): Promise<string | undefined> {
-  if (Number(request.headers["content-length"] ?? 0) > MAX_BODY_BYTES) return undefined;
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  for await (const chunk of request) {
-    bytes += (chunk as Buffer).length;
-    if (bytes > MAX_BODY_BYTES) return undefined;
-    chunks.push(chunk as Buffer);
-  }
-  return Buffer.concat(chunks).toString("utf8");
+/** @returns the text, or undefined if it is longer than allowed; then the rest is not kept. */
+function readBody(request: IncomingMessage): Promise<string | undefined> {
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = [];
+    let bytes = 0;
+    request.on("data", (chunk: Buffer) => {
+      bytes += chunk.length;
+      if (bytes <= MAX_BODY_BYTES) {
+        chunks.push(chunk);
+        return;
+      }
+      // What follows is read and dropped for a while: closing at once would destroy the answer on its way.
+      chunks.length = 0;
+      resolve(undefined);
+      if (bytes > 4 * MAX_BODY_BYTES) request.destroy();
+    });
+    request.on("end", () => resolve(Buffer.concat(chunks).toString("utf8")));
+    request.on("error", reject);
+    request.on("close", () => reject(new Error("the client went away")));
+  });
 }
 
 function end(response: ServerResponse, status: number, body?: string): void {

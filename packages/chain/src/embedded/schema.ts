@@ -34,7 +34,7 @@ CREATE TABLE logs (
 CREATE INDEX logs_address ON logs (address, topic0, block);
 CREATE INDEX logs_topic ON logs (topic0, block);
 
-CREATE TABLE pool (hash BLOB PRIMARY KEY, arrival INTEGER NOT NULL, raw BLOB NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE pool (arrival INTEGER PRIMARY KEY, hash BLOB NOT NULL UNIQUE, raw BLOB NOT NULL) STRICT;
 `,
   },
 ];

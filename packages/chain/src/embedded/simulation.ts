@@ -90,9 +90,10 @@ export async function createSimulator(chain: Chain): Promise<Simulator> {
         const { block, view } = contextOf(at);
         host.state.reset(view);
         for (const override of overrides) await applyOverride(host.state, override);
+        const tx = unsigned(request, gas, chain);
         try {
           const result = await runTx(host.vm, {
-            tx: unsigned(request, gas, chain),
+            tx,
             block,
             skipNonce: true,
             skipBlockGasLimitValidation: true,
@@ -102,7 +103,7 @@ export async function createSimulator(chain: Chain): Promise<Simulator> {
           return {
             returned: result.execResult.returnValue,
             gasUsed: result.totalGasSpent,
-            gasNeeded: result.totalGasSpent + (result.gasRefund ?? 0n),
+            gasNeeded: tx.getIntrinsicGas() + result.execResult.executionGasUsed,
             failure: error === undefined ? undefined : String(error.error),
           };
         } catch (error) {
