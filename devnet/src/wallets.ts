@@ -6,6 +6,9 @@ import type { LocalAccount } from "viem";
 import { privateKeyToAccount } from "viem/accounts";
 import { type Layout, secretFile } from "./layout.ts";
 
+/** The password has 192 random bits: stretching it further would only slow the start. */
+const scryptN = 4096;
+
 /** Opens the wallets of these names, making those that do not exist yet. */
 export async function openWallets(
   layout: Layout,
@@ -17,7 +20,7 @@ export async function openWallets(
     const path = layout.keystore(name);
     const { privateKey } = existsSync(path)
       ? await openKeystore(path, password)
-      : await createKeystore(path, password);
+      : await createKeystore(path, password, { scryptN });
     wallets.set(name, privateKeyToAccount(privateKey));
   }
   return wallets;
