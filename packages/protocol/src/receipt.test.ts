@@ -143,6 +143,19 @@ test("accepts the slashed liar and notices payments that do not fit", () => {
   assert.deepEqual(paths(receipt), ["nodes[1].slashed"]);
 });
 
+test("accepts a result node that missed its upload and was replaced by another that agreed", () => {
+  const receipt = goodReceipt();
+  receipt.nodes[0]!.verdict = "Missed";
+  receipt.nodes[0]!.paymentWei = 0n;
+  receipt.nodes[1]!.paymentWei += 10n * 10n ** 18n;
+  assert.deepEqual(paths(receipt), []);
+  receipt.nodes[0]!.verdict = "Committed";
+  assert.deepEqual(paths(receipt), ["nodes[0].verdict"]);
+  receipt.nodes[0]!.verdict = "Result";
+  receipt.nodes[0]!.filesDigest = null;
+  assert.deepEqual(paths(receipt), ["nodes[0].verdict"]);
+});
+
 test("checks the class that a round reported as an error", () => {
   const receipt = goodReceipt();
   const { node, salt } = receipt.nodes[2]!;

@@ -10,7 +10,10 @@ export type ReceiptRound = {
   node: Address;
   commitment: Hex | null;
   verdict: keyof typeof Verdict;
-  /** SD: 8 bytes of pHash per image. GPT: the 32-byte text digest. Null unless the verdict is "Result". */
+  /**
+   * SD: 8 bytes of pHash per image. GPT: the 32-byte text digest. Null unless the node revealed a result; then the verdict
+   * is "Result", or "Missed" if it was the result node and did not upload.
+   */
   result: Hex | null;
   filesDigest: Hex | null;
   /** Null unless the verdict is "Error". */

@@ -52,7 +52,9 @@ function* roundProblems({ taskId, nodes, status }: Receipt): Generator<ReceiptPr
   for (const [i, one] of nodes.entries()) {
     const path = `nodes[${i}]`;
     if (one.round !== i) yield { path: `${path}.round`, problem: `is not ${i}` };
-    if ((one.verdict === "Result") !== (one.result !== null && one.filesDigest !== null)) {
+    const revealed = one.result !== null && one.filesDigest !== null;
+    // A node that revealed a result and then failed to upload it ends as "Missed".
+    if (revealed ? one.verdict !== "Result" && one.verdict !== "Missed" : one.verdict === "Result") {
       yield { path: `${path}.verdict`, problem: "does not go with the revealed result" };
     }
     const digest = revealedDigest(one);
@@ -138,7 +140,7 @@ function agreeingRounds(
   if (result === null) return [];
   const agreed = hexToBytes(result);
   return nodes.filter((one) => {
-    if (one.verdict !== "Result" || one.result === null) return false;
+    if (one.result === null) return false;
     const own = hexToBytes(one.result);
     return taskType === TaskType.SD
       ? similar(own, agreed, distanceThreshold ?? defaultDistanceThreshold)
@@ -147,7 +149,7 @@ function agreeingRounds(
 }
 
 function revealedDigest({ verdict, result, filesDigest: files, errorClass }: ReceiptRound): Hex | undefined {
-  if (verdict === "Result" && result !== null && files !== null) return resultDigest(result, files);
+  if (result !== null && files !== null) return resultDigest(result, files);
   if (verdict === "Error" && errorClass !== null) return errorDigest(errorClass as ErrorClass);
   return undefined;
 }
