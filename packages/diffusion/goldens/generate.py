@@ -306,7 +306,7 @@ def scheduler_settings():
     yield DPM, 6, {"beta_schedule": "linear", "num_train_timesteps": 500}
     yield DPM, 6, STABLE | {"thresholding": True, "sample_max_value": 1.5}
     yield DPM, 6, STABLE | {"thresholding": True, "algorithm_type": "dpmsolver", "final_sigmas_type": "sigma_min"}
-    yield DPM, 5, STABLE | {"trained_betas": np.linspace(0.001, 0.03, 50).tolist()}
+    yield DPM, 5, STABLE | {"trained_betas": np.linspace(0.001, 0.03, 50).tolist(), "num_train_timesteps": 50}
 
 
 def trace_schedulers(tensors):

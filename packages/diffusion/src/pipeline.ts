@@ -255,6 +255,7 @@ function createPipeline(
           steps: numImages * timesteps.length,
           image,
           ms,
+          latents,
         });
       }
       throwIfCancelled(signal);

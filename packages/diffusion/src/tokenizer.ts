@@ -21,8 +21,11 @@ export type ClipTokenizer = {
 };
 
 /** Longer words cost quadratic time and mean nothing to a model. */
-const MAX_WORD_BYTES = 1000;
+const MAX_WORD_BYTES = 4000;
+/** Special tokens in lower case are words of their own at first… */
 const WORDS = /<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|\p{L}+|\p{N}|[^\s\p{L}\p{N}]+/gu;
+/** …and are cut like any other afterwards: as tokens they count only where the prompt has them to the letter. */
+const PIECES = /'s|'t|'re|'ve|'m|'ll|'d|\p{L}+|\p{N}|[^\s\p{L}\p{N}]+/gu;
 
 /**
  * @param vocabSize of the text encoder; every id must be below it.
@@ -32,10 +35,13 @@ const WORDS = /<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|\p{L}+|
 export function createClipTokenizer(files: ClipTokenizerFiles, vocabSize: number): ClipTokenizer {
   const vocab = parseVocab(files.vocab, vocabSize);
   const ranks = parseMerges(files.merges);
+  /** Recognised in prompts too, the one for padding included. */
+  const special = new Map<string, number>();
   const idOf = (setting: string, fallback: string): number => {
     const token = specialToken(files.settings[setting]) ?? fallback;
     const id = vocab.get(token);
-    if (id === undefined) throw invalid(`${setting} is not in the vocabulary`);
+    if (token === "" || id === undefined) throw invalid(`${setting} is not in the vocabulary`);
+    special.set(token, id);
     return id;
   };
   const start = idOf("bos_token", "<|startoftext|>");
@@ -47,9 +53,8 @@ export function createClipTokenizer(files: ClipTokenizerFiles, vocabSize: number
     throw invalid("model_max_length is out of range");
   }
 
-  const special = new Map(
-    [...SPECIAL].flatMap((token) => (vocab.has(token) ? [[token, vocab.get(token)!]] : [])),
-  );
+  const longestFirst = [...special.keys()].toSorted((a, b) => b.length - a.length);
+  const specials = new RegExp(`(${longestFirst.map(escapePattern).join("|")})`, "u");
   const cache = new Map<string, number[]>();
   const encodeWord = (word: string): number[] => {
     const known = cache.get(word);
@@ -63,9 +68,10 @@ export function createClipTokenizer(files: ClipTokenizerFiles, vocabSize: number
     length,
     encode(text) {
       const ids: number[] = [start];
-      for (const [word] of normalise(text).matchAll(WORDS)) {
-        const id = special.get(word);
-        ids.push(...(id === undefined ? encodeWord(word) : [id]));
+      for (const part of text.split(specials)) {
+        const id = special.get(part);
+        if (id !== undefined) ids.push(id);
+        else for (const word of wordsOf(part)) ids.push(...encodeWord(word));
         if (ids.length >= length) break;
       }
       ids.length = Math.min(ids.length, length - 1);
@@ -76,7 +82,9 @@ export function createClipTokenizer(files: ClipTokenizerFiles, vocabSize: number
   };
 }
 
-const SPECIAL = new Set(["<|startoftext|>", "<|endoftext|>"]);
+function wordsOf(text: string): string[] {
+  return (normalise(text).match(WORDS) ?? []).flatMap((word) => word.match(PIECES) ?? []);
+}
 
 /** Lower case letter by letter, as the reference does: no final sigma, no context. */
 function normalise(text: string): string {
@@ -151,4 +159,8 @@ function specialToken(value: unknown): string | undefined {
 
 function invalid(reason: string) {
   return diffusionError("MODEL_TOKENIZER_INVALID", { reason });
+}
+
+function escapePattern(text: string): string {
+  return text.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&");
 }

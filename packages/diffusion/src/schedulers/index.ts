@@ -14,6 +14,10 @@ export const schedulerMethods: readonly string[] = Object.keys(SCHEDULERS);
 /** @throws SCHEDULER_UNSUPPORTED, ARGS_SCHEDULER_INVALID */
 export function createScheduler(method: string, options: SchedulerOptions): Scheduler {
   if (!Object.hasOwn(SCHEDULERS, method)) throw diffusionError("SCHEDULER_UNSUPPORTED", { method });
+  // More steps than noise levels would visit one twice and divide by the nothing between.
+  if (options.steps > options.fields.count("num_train_timesteps", 1000)) {
+    throw options.fields.invalid("num_train_timesteps");
+  }
   return SCHEDULERS[method as keyof typeof SCHEDULERS](options);
 }
 

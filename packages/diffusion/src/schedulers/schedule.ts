@@ -22,6 +22,7 @@ export type Scheduler = {
 export type SchedulerOptions = { fields: Fields; steps: number; noise: NoiseStream };
 
 export type TrainingSchedule = {
+  /** How many there are, as far as the spacing of a run's timesteps is concerned. */
   timesteps: number;
   /** Noise to signal at each training timestep, single precision. */
   sigmas: Float32Array;
@@ -48,19 +49,21 @@ export function schedulerFields(
 
 /** @see https://arxiv.org/abs/2006.11239 section 2; https://arxiv.org/abs/2305.08891 algorithm 1 for zero SNR */
 export function trainingSchedule(fields: Fields): TrainingSchedule {
-  let betas = trainingBetas(fields);
+  const timesteps = fields.count("num_train_timesteps", 1000);
+  if (timesteps < 2 || timesteps > 100_000) throw fields.invalid("num_train_timesteps");
+  let betas = trainingBetas(fields, timesteps);
   const zeroSnr = fields.flag("rescale_betas_zero_snr", false);
   if (zeroSnr) betas = rescaleToZeroSnr(betas);
   const alphas = cumulativeAlphas(betas);
   // The reference keeps the last one away from zero, so that the first sigma stays finite.
   if (zeroSnr) alphas[alphas.length - 1] = 2 ** -24;
   return {
-    timesteps: betas.length,
+    timesteps,
     sigmas: alphas.map((alpha) => Math.sqrt(Math.fround(Math.fround(1 - alpha) / alpha))),
   };
 }
 
-function trainingBetas(fields: Fields): Float32Array {
+function trainingBetas(fields: Fields, count: number): Float32Array {
   const trained = fields.raw("trained_betas");
   if (trained !== undefined) {
     const isBetas =
@@ -68,8 +71,6 @@ function trainingBetas(fields: Fields): Float32Array {
     if (!isBetas) throw fields.invalid("trained_betas");
     return Float32Array.from(trained);
   }
-  const count = fields.count("num_train_timesteps", 1000);
-  if (count < 2 || count > 100_000) throw fields.invalid("num_train_timesteps");
   const start = fields.number("beta_start", 0.0001);
   const end = fields.number("beta_end", 0.02);
   const kind = fields.oneOf("beta_schedule", ["linear", "scaled_linear", "squaredcos_cap_v2"], "linear");

@@ -1,0 +1,187 @@
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import { hammingDistance, imagePhash } from "@hydrogen/protocol";
+import {
+  type CheckpointFacts,
+  checkpoints,
+  type GoldenRun,
+  goldensDir,
+  largestDifference,
+  readGoldens,
+} from "../goldens/read.ts";
+import { type DiffusionPipeline, loadPipeline } from "./pipeline.ts";
+import { encodePng } from "./png.ts";
+import type { GenerateRequest } from "./request.ts";
+
+const pipelines = new Map<string, DiffusionPipeline>();
+for (const name of checkpoints)
+  pipelines.set(name, await loadPipeline(join(goldensDir, name), { threads: 1 }));
+after(() => Promise.all([...pipelines.values()].map((pipeline) => pipeline.close())));
+const pipeline = pipelines.get(checkpoints[0])!;
+
+function requestOf(run: GoldenRun): GenerateRequest {
+  return {
+    prompt: run.prompt,
+    negativePrompt: run.negative_prompt,
+    ...(run.width !== undefined && { widthPx: run.width }),
+    ...(run.height !== undefined && { heightPx: run.height }),
+    steps: run.steps,
+    cfg: run.cfg,
+    seed: run.seed,
+    numImages: run.num_images,
+    scheduler: { method: run.method, args: run.args },
+  };
+}
+
+for (const name of checkpoints) {
+  const { facts, tensor } = await readGoldens<CheckpointFacts>(`${name}/golden`);
+  for (const [index, run] of facts.runs.entries()) {
+    const title = `${run.method} ${JSON.stringify(run.args)}, ${run.steps} steps, cfg ${run.cfg}`;
+    test(`${name}: ${title}: makes the picture that diffusers makes`, async () => {
+      const latents: Float32Array[] = [];
+      const { images } = await pipelines.get(name)!.generate(requestOf(run), {
+        onStep: (info) => {
+          latents[info.image] = info.latents;
+        },
+      });
+      assert.equal(images.length, run.num_images);
+      for (const [i, image] of images.entries()) {
+        const difference = largestDifference(latents[i]!, tensor(`run.${index}.${i}.latents`).floats);
+        assert.ok(difference <= 1e-3, `latents differ by ${difference}`);
+        const expected = tensor(`run.${index}.${i}.image`);
+        assert.deepEqual([image.heightPx, image.widthPx, 3], expected.shape);
+        assert.ok(largestDifference(image.rgb, expected.bytes) <= 1, "a pixel differs by more than 1");
+        const hash = imagePhash(encodePng({ ...image, rgb: expected.bytes }));
+        assert.equal(hammingDistance(imagePhash(encodePng(image)), hash), 0);
+      }
+    });
+  }
+}
+
+const request: GenerateRequest = {
+  prompt: "a red apple",
+  steps: 3,
+  cfg: 5,
+  seed: 7,
+  numImages: 1,
+  scheduler: { method: "EulerAncestralDiscreteScheduler" },
+};
+
+test("makes the same bytes again, also on several threads, and others for another seed", async () => {
+  const threaded = await loadPipeline(join(goldensDir, checkpoints[0]), { threads: 3 });
+  const [first, second, onThreads, other] = await Promise.all([
+    pipeline.generate(request),
+    pipeline.generate(request),
+    threaded.generate(request),
+    pipeline.generate({ ...request, seed: 8 }),
+  ]);
+  await threaded.close();
+  assert.deepEqual(second.images, first.images);
+  assert.deepEqual(onThreads.images, first.images);
+  assert.notDeepEqual(other.images, first.images);
+});
+
+test("guidance of 1 and below ignores the negative prompt", async () => {
+  const plain = { ...request, cfg: 1 };
+  const { images } = await pipeline.generate(plain);
+  assert.deepEqual((await pipeline.generate({ ...plain, negativePrompt: "blue" })).images, images);
+  assert.deepEqual((await pipeline.generate({ ...plain, cfg: 0, negativePrompt: "blue" })).images, images);
+  const guided = await pipeline.generate(request);
+  assert.notDeepEqual(
+    (await pipeline.generate({ ...request, negativePrompt: "blue" })).images,
+    guided.images,
+  );
+});
+
+test("the first of several images is the single one", async () => {
+  const several = await pipeline.generate({ ...request, numImages: 2 });
+  const single = await pipeline.generate(request);
+  assert.deepEqual(several.images[0], single.images[0]);
+  assert.notDeepEqual(several.images[1], single.images[0]);
+});
+
+test("reports every step over all images", async () => {
+  const seen: string[] = [];
+  await pipeline.generate(
+    { ...request, numImages: 2 },
+    { onStep: (info) => seen.push(`${info.image}:${info.step}/${info.steps}`) },
+  );
+  assert.deepEqual(seen, ["0:1/6", "0:2/6", "0:3/6", "1:4/6", "1:5/6", "1:6/6"]);
+});
+
+test("stops between steps when it is cancelled, and can be used again", async () => {
+  const controller = new AbortController();
+  const steps: number[] = [];
+  const running = pipeline.generate(
+    { ...request, steps: 50 },
+    {
+      signal: controller.signal,
+      onStep: ({ step }) => {
+        steps.push(step);
+        if (step === 2) controller.abort(new Error("enough"));
+      },
+    },
+  );
+  await assert.rejects(running, { code: "ENGINE_CANCELLED", failureClass: "cancelled" });
+  assert.deepEqual(steps, [1, 2]);
+  assert.equal((await pipeline.generate(request)).images.length, 1);
+});
+
+test("does not start what was cancelled before or while it waited its turn", async () => {
+  await assert.rejects(pipeline.generate(request, { signal: AbortSignal.abort() }), {
+    code: "ENGINE_CANCELLED",
+  });
+  await assert.rejects(loadPipeline(join(goldensDir, checkpoints[0]), { signal: AbortSignal.abort() }), {
+    code: "ENGINE_CANCELLED",
+  });
+});
+
+test("refuses sizes that the model cannot make", async () => {
+  const refused = { code: "ARGS_SIZE_INVALID", failureClass: "args_invalid" };
+  for (const widthPx of [0, -8, 12, 8.5, 1 << 20, Number.NaN]) {
+    await assert.rejects(pipeline.generate({ ...request, widthPx }), refused);
+  }
+});
+
+test("refuses values out of range", async () => {
+  const refused = { code: "ARGS_INVALID", failureClass: "args_invalid" };
+  const wrong: Partial<GenerateRequest>[] = [
+    { steps: 0 },
+    { steps: 1.5 },
+    { cfg: Number.NaN },
+    { cfg: -1 },
+    { seed: -1 },
+    { seed: 0.5 },
+    { numImages: 0 },
+  ];
+  for (const part of wrong) await assert.rejects(pipeline.generate({ ...request, ...part }), refused);
+});
+
+test("refuses more steps than the model has timesteps", async () => {
+  const scheduler = { ...request.scheduler, args: { num_train_timesteps: 10 } };
+  await assert.rejects(pipeline.generate({ ...request, steps: 11, scheduler }), {
+    code: "ARGS_SCHEDULER_INVALID",
+  });
+});
+
+test("falls back to the next provider, and says so when none is left", async () => {
+  const directory = join(goldensDir, checkpoints[0]);
+  const fallen = await loadPipeline(directory, { providers: ["no-such-provider", "cpu"], threads: 1 });
+  assert.equal(fallen.provider, "cpu");
+  assert.equal(fallen.fingerprint, pipeline.fingerprint);
+  await fallen.close();
+  await assert.rejects(loadPipeline(directory, { providers: ["no-such-provider"], threads: 1 }), {
+    code: "PROVIDER_UNAVAILABLE",
+    failureClass: "resource",
+  });
+});
+
+test("generates nothing after it is closed", async () => {
+  const closing = await loadPipeline(join(goldensDir, checkpoints[2]), { threads: 1 });
+  const last = closing.generate({ ...request, steps: 1 });
+  await closing.close();
+  assert.equal((await last).images.length, 1);
+  await closing.close();
+  await assert.rejects(closing.generate(request), { code: "ENGINE_CLOSED" });
+});

@@ -1,0 +1,60 @@
+import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { test } from "node:test";
+import { type CheckpointFacts, checkpoints, goldensDir, readGoldens } from "../goldens/read.ts";
+import { createClipTokenizer } from "./tokenizer.ts";
+
+async function filesOf(name: string) {
+  const read = (file: string) => readFile(join(goldensDir, name, "tokenizer", file), "utf8");
+  return {
+    vocab: JSON.parse(await read("vocab.json")) as Record<string, number>,
+    merges: await read("merges.txt"),
+    settings: JSON.parse(await read("tokenizer_config.json")) as Record<string, unknown>,
+  };
+}
+
+const files = await filesOf(checkpoints[0]);
+const invalid = { code: "MODEL_TOKENIZER_INVALID", failureClass: "model_invalid" };
+
+for (const name of checkpoints) {
+  const { facts } = await readGoldens<CheckpointFacts>(`${name}/golden`);
+  const tokenizer = createClipTokenizer(await filesOf(name), 1000);
+  for (const { prompt, ids } of facts.prompts) {
+    test(`${name}: cuts ${JSON.stringify(prompt.slice(0, 40))} as transformers does`, () => {
+      assert.deepEqual(tokenizer.encode(prompt), ids);
+    });
+  }
+}
+
+test("keeps the end token when a prompt is cut off", () => {
+  const tokenizer = createClipTokenizer({ ...files, settings: { model_max_length: 5 } }, 1000);
+  const ids = tokenizer.encode("a red apple on a table");
+  assert.equal(ids.length, 5);
+  assert.equal(ids.at(-1), files.vocab["<|endoftext|>"]);
+});
+
+test("does not choke on a word of a million letters", () => {
+  const tokenizer = createClipTokenizer(files, 1000);
+  assert.equal(tokenizer.encode("x".repeat(1_000_000)).length, tokenizer.length);
+});
+
+test("refuses an id that the text encoder has no embedding for", () => {
+  assert.throws(() => createClipTokenizer(files, 100), invalid);
+});
+
+test("refuses a vocabulary without its special tokens", () => {
+  const { "<|endoftext|>": _, ...vocab } = files.vocab;
+  assert.throws(() => createClipTokenizer({ ...files, vocab }, 1000), invalid);
+  assert.throws(() => createClipTokenizer({ ...files, vocab: [] }, 1000), invalid);
+});
+
+test("refuses merges that are not pairs", () => {
+  assert.throws(() => createClipTokenizer({ ...files, merges: "#version\na b c\n" }, 1000), invalid);
+});
+
+test("refuses a length that makes no sense", () => {
+  for (const model_max_length of [1, 1e30, 2.5, "77"]) {
+    assert.throws(() => createClipTokenizer({ ...files, settings: { model_max_length } }, 1000), invalid);
+  }
+});
