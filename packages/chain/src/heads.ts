@@ -28,6 +28,7 @@ export function createHeadWatch(
   let subscription: WebSocket | undefined;
   let subscribed = false;
   let reconnectAtMs = 0;
+  let nap = new AbortController();
 
   const announce = (head: Head) => {
     latest = head;
@@ -53,6 +54,7 @@ export function createHeadWatch(
       subscribed = false;
       subscription = undefined;
       reconnectAtMs = clock.nowMs() + reconnectMs;
+      nap.abort();
     };
     socket.onerror = () => socket.close();
   };
@@ -67,8 +69,10 @@ export function createHeadWatch(
           subscribe(options.wsUrl);
         const head = await options.head().catch(() => undefined); // an outage is waited through
         if (head !== undefined) announce(head);
-        if (waiters.size > 0)
-          await clock.sleep(subscribed ? subscribedPollMs : options.pollMs, signal).catch(() => undefined);
+        if (waiters.size === 0) break;
+        nap = new AbortController();
+        const pauseMs = subscribed ? subscribedPollMs : options.pollMs;
+        await clock.sleep(pauseMs, AbortSignal.any([signal, nap.signal])).catch(() => undefined);
       }
     } finally {
       polling = false;
