@@ -44,6 +44,8 @@ function sample16({ pattern, seed, width, height }: PixelCase, x: number, y: num
       return hash32(seed, (Math.trunc(x / 3) + Math.trunc(y / 5)) % 2 === 0 ? 7 : 8, 0, c) & 0xffff;
     case "flat":
       return hash32(seed, 9, 0, c) & 0xffff;
+    case "faint":
+      return (hash32(seed, 12, 0, c) % 60_000) + (hash32(seed, x, y, c) % 900);
     default:
       return pattern === "white" ? 0xffff : 0;
   }

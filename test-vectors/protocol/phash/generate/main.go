@@ -92,6 +92,11 @@ func pixelCases() (cases []any) {
 			add(kind, []string{"noise", "waves", "disc"}[i], size[0], size[1])
 		}
 	}
+	for _, kind := range kinds {
+		for _, size := range [][2]int{{64, 64}, {64, 64}, {64, 64}, {64, 64}, {96, 96}, {50, 70}} {
+			add(kind, "faint", size[0], size[1])
+		}
+	}
 	add("rgba8", "noise", 2048, 1536)
 	add("gray8", "waves", 4096, 4096)
 	add("nrgba8", "noise", 4096, 33)

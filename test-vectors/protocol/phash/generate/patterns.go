@@ -44,6 +44,8 @@ func sample16(pattern string, seed uint32, x, y, c, w, h int) uint16 {
 		return uint16(hash32(seed, 8, 0, uc))
 	case "flat":
 		return uint16(hash32(seed, 9, 0, uc))
+	case "faint": // a few neighbouring levels only, so that every rounding decides bits
+		return uint16(hash32(seed, 12, 0, uc)%60000 + hash32(seed, ux, uy, uc)%900)
 	case "white":
 		return 0xffff
 	default: // black
