@@ -260,7 +260,7 @@ def make_checkpoints():
             ),
             9,
         ),
-        EulerAncestralDiscreteScheduler(beta_schedule="linear"),
+        EulerAncestralDiscreteScheduler(beta_schedule="linear", beta_start=0.00085, beta_end=0.012),
         shard="60KB",
     )
 
