@@ -40,7 +40,8 @@ contract Node is INode, Ownable2Step {
 
     NodePool.Pool private _pool;
     uint32[] private _list;
-    mapping(uint256 id => Seat) private _seats;
+    /// By id. An array, because it needs no hashing.
+    Seat[1 << 32] private _seats;
     mapping(uint256 id => Account) private _accounts;
     mapping(address account => uint256) private _ids;
     mapping(address account => address) private _payouts;
@@ -154,11 +155,16 @@ contract Node is INode, Ownable2Step {
         account2 = _occupy(ids >> 64, taskId);
     }
 
-    function complete(uint256 taskId, uint256 id, uint256 earnedWei) external onlyTask returns (address account) {
+    function complete(uint256 taskId, uint256 id, uint256 earnedWei, uint256 peerId)
+        external
+        onlyTask
+        returns (address account, address peer)
+    {
         Seat seat = _held(id, taskId);
         uint256 weight = seat.weight();
         if (weight < MAX_WEIGHT) seat = seat.withWeight(weight + 1);
-        return _free(id, _credited(id, seat.withMisses(0), earnedWei));
+        account = _free(id, _credited(id, seat.withMisses(0), earnedWei));
+        if (peerId != 0) peer = _seats[peerId].account();
     }
 
     function release(uint256 taskId, uint256 id) external onlyTask returns (address account) {

@@ -87,7 +87,7 @@ contract Task is ITask, Ownable2Step {
         _require(taskId, record, TaskStatus.Pending);
         uint256 createdBlock = head.createdBlock();
         if (block.number <= createdBlock) revert DrawTooEarly(taskId, createdBlock);
-        Parameters memory parameters = _parameters[head.version()];
+        Parameters storage parameters = _parameters[head.version()];
         uint256 deadline = head.createdAtSec() + parameters.queueSec;
         if (block.timestamp > deadline) revert DeadlinePassed(taskId, deadline);
 
@@ -187,7 +187,7 @@ contract Task is ITask, Ownable2Step {
         if (round > 2) revert UnknownRound(round);
         Record storage record = _tasks[taskId];
         TaskState state = _require(taskId, record, TaskStatus.Uploading);
-        Parameters memory parameters = _parameters[state.version()];
+        Parameters storage parameters = _parameters[state.version()];
         uint256 deadline = state.uploadDeadline();
         if (block.timestamp > deadline + parameters.uploadSec) {
             revert DeadlinePassed(taskId, deadline + parameters.uploadSec);
@@ -199,7 +199,7 @@ contract Task is ITask, Ownable2Step {
         address account;
         if (round == resultRound) {
             record.state = state;
-            account = node.complete(taskId, state.id(round), shareWei);
+            (account,) = node.complete(taskId, state.id(round), shareWei, 0);
         } else {
             if (!state.paid(round)) revert NotResultNode(taskId, round);
             if (block.timestamp <= deadline) revert UploadNotOverdue(taskId, deadline);
@@ -221,7 +221,7 @@ contract Task is ITask, Ownable2Step {
         TaskStatus status = _status(record, state);
         if (status == TaskStatus.None) revert UnknownTask(taskId);
         if (status == TaskStatus.Pending) return _cancelPending(record, taskId);
-        Parameters memory parameters = _parameters[state.version()];
+        Parameters storage parameters = _parameters[state.version()];
 
         if (status == TaskStatus.Executing || status == TaskStatus.Revealing) {
             uint256 deadline = state.revealDeadline();
@@ -308,7 +308,7 @@ contract Task is ITask, Ownable2Step {
 
     /// What a task costs now.
     function taskFee() external view returns (uint256 feeWei) {
-        return getParameters().feeWei;
+        return _parameters[_counters >> 192].feeWei;
     }
 
     function getParameters() public view returns (Parameters memory) {
@@ -363,7 +363,7 @@ contract Task is ITask, Ownable2Step {
 
     /// Draws the conclusions from what `round` has just revealed.
     function _judge(Record storage record, uint256 taskId, TaskState state, uint256 round) private {
-        Parameters memory parameters = _parameters[state.version()];
+        Parameters storage parameters = _parameters[state.version()];
         uint256 threshold = parameters.distanceThreshold;
         bool isResult = state.verdict(round) == Verdict.Result;
         uint256 resultRound = state.resultRound();
@@ -379,7 +379,7 @@ contract Task is ITask, Ownable2Step {
             ) {
                 state = state.withPaid(round);
                 record.state = state;
-                _pay(taskId, state, round, parameters.feeWei);
+                _pay(taskId, state, round, parameters.feeWei, 0);
             } else {
                 record.state = state;
                 _slash(taskId, state, round);
@@ -410,18 +410,16 @@ contract Task is ITask, Ownable2Step {
         TaskState state,
         uint256 resultRound,
         uint256 round,
-        Parameters memory parameters
+        Parameters storage parameters
     ) private {
         state = state.withResultRound(resultRound).withPaid(round).withStatus(TaskStatus.Uploading)
             .withUploadDeadline(block.timestamp + parameters.uploadSec);
         record.state = state;
-        _pay(taskId, state, round, parameters.feeWei);
+        address resultNode = _pay(taskId, state, round, parameters.feeWei, state.id(resultRound));
         uint256 third = 3 - resultRound - round;
         Verdict verdict = state.verdict(third);
         if (verdict == Verdict.Result || verdict == Verdict.Error) _slash(taskId, state, third);
-        emit TaskSuccess(
-            taskId, _result(record, taskId, state, resultRound), node.accountOf(state.id(resultRound))
-        );
+        emit TaskSuccess(taskId, _result(record, taskId, state, resultRound), resultNode);
     }
 
     /// Ends a task in which no two results agree. `before` tells what each round had said when it fell silent.
@@ -430,7 +428,7 @@ contract Task is ITask, Ownable2Step {
         uint256 taskId,
         TaskState state,
         TaskState before,
-        Parameters memory parameters
+        Parameters storage parameters
     ) private {
         record.state = state = state.withStatus(TaskStatus.Aborted);
         _counters += 1 << 128;
@@ -447,7 +445,8 @@ contract Task is ITask, Ownable2Step {
             } else if (sameErrors) {
                 uint256 wei_ = _shareWei(parameters.feeWei, round) / 1 gwei * parameters.errorFeeBps / 10_000 * 1 gwei;
                 paidWei += wei_;
-                emit TaskNodeSuccess(taskId, node.complete(taskId, state.id(round), wei_), wei_);
+                (address account,) = node.complete(taskId, state.id(round), wei_, 0);
+                emit TaskNodeSuccess(taskId, account, wei_);
             } else {
                 node.release(taskId, state.id(round));
             }
@@ -461,7 +460,7 @@ contract Task is ITask, Ownable2Step {
 
     function _cancelPending(Record storage record, uint256 taskId) private {
         TaskHead head = record.head;
-        Parameters memory parameters = _parameters[head.version()];
+        Parameters storage parameters = _parameters[head.version()];
         if (block.timestamp <= head.createdAtSec() + parameters.queueSec) {
             revert NotOverdue(taskId, TaskStatus.Pending);
         }
@@ -481,10 +480,16 @@ contract Task is ITask, Ownable2Step {
         if (restWei != 0) _refund(record, taskId, restWei);
     }
 
-    function _pay(uint256 taskId, TaskState state, uint256 round, uint256 feeWei) private {
+    /// Pays the caller its share. Tells whose a peer's seat is.
+    function _pay(uint256 taskId, TaskState state, uint256 round, uint256 feeWei, uint256 peerId)
+        private
+        returns (address peer)
+    {
         uint256 shareWei = _shareWei(feeWei, round);
-        node.complete(taskId, state.id(round), shareWei);
-        emit TaskNodeSuccess(taskId, msg.sender, shareWei);
+        address account;
+        (account, peer) = node.complete(taskId, state.id(round), shareWei, peerId);
+        if (account != msg.sender) revert NotSelectedNode(taskId, round, msg.sender);
+        emit TaskNodeSuccess(taskId, account, shareWei);
     }
 
     function _miss(uint256 taskId, TaskState state, uint256 round, Verdict phase, uint256 penaltyGwei) private {

@@ -56,8 +56,10 @@ interface INode {
     function draw(uint256 taskId, uint256 vramLimit, bool sameGpu, bytes32 seed)
         external
         returns (uint256 ids, address account0, address account1, address account2);
-    /// Releases a node that did its work and credits its earnings.
-    function complete(uint256 taskId, uint256 id, uint256 earnedWei) external returns (address account);
+    /// Releases a node that did its work and credits its earnings. Also tells whose a peer's seat is (0: nobody's).
+    function complete(uint256 taskId, uint256 id, uint256 earnedWei, uint256 peerId)
+        external
+        returns (address account, address peer);
     /// Releases a node whose work led nowhere, without credit or blame.
     function release(uint256 taskId, uint256 id) external returns (address account);
     /// Credits a node that the task has released already.

@@ -89,7 +89,9 @@ library TaskStateLib {
     }
 
     function id(TaskState state, uint256 round) internal pure returns (uint256) {
-        return _get(state, round * 32, 0xffffffff);
+        unchecked {
+            return _get(state, round * 32, 0xffffffff);
+        }
     }
 
     function commitDeadline(TaskState state) internal pure returns (uint256) {
@@ -98,7 +100,10 @@ library TaskStateLib {
 
     /// 0 before the quorum.
     function revealFrom(TaskState state) internal pure returns (uint256) {
-        return _time(state, REVEAL_FROM);
+        if (_get(state, REVEAL, 0xffff) == 0) return 0;
+        unchecked {
+            return _get(state, DRAWN_AT, 0xffffffffff) + _get(state, REVEAL_FROM, 0xffff);
+        }
     }
 
     function revealDeadline(TaskState state) internal pure returns (uint256) {
@@ -110,11 +115,15 @@ library TaskStateLib {
     }
 
     function verdict(TaskState state, uint256 round) internal pure returns (Verdict) {
-        return Verdict(_get(state, VERDICTS + round * 3, 7));
+        unchecked {
+            return Verdict(_get(state, VERDICTS + round * 3, 7));
+        }
     }
 
     function paid(TaskState state, uint256 round) internal pure returns (bool) {
-        return _get(state, PAID + round, 1) == 1;
+        unchecked {
+            return _get(state, PAID + round, 1) == 1;
+        }
     }
 
     function resultRound(TaskState state) internal pure returns (uint256) {
@@ -139,26 +148,38 @@ library TaskStateLib {
 
     /// How many rounds have this verdict.
     function count(TaskState state, Verdict value) internal pure returns (uint256 rounds) {
-        for (uint256 round = 0; round < 3; ++round) {
-            if (state.verdict(round) == value) ++rounds;
+        unchecked {
+            // Each lane of three bits becomes 0 where it equals the value, and the sum of the lanes' "not zero" is taken.
+            uint256 lanes = _get(state, VERDICTS, 0x1ff) ^ (uint256(value) * 73);
+            lanes = (lanes | (lanes >> 1) | (lanes >> 2)) & 73;
+            rounds = 3 - (lanes & 1) - ((lanes >> 3) & 1) - (lanes >> 6);
         }
     }
 
     function withReveal(TaskState state, uint256 fromSec, uint256 deadlineSec) internal pure returns (TaskState) {
-        uint256 drawnAtSec = _get(state, DRAWN_AT, 0xffffffffff);
-        return _set(_set(state, REVEAL_FROM, 0xffff, fromSec - drawnAtSec), REVEAL, 0xffff, deadlineSec - drawnAtSec);
+        unchecked {
+            uint256 drawnAtSec = _get(state, DRAWN_AT, 0xffffffffff);
+            state = _set(state, REVEAL_FROM, 0xffff, fromSec - drawnAtSec);
+            return _set(state, REVEAL, 0xffff, deadlineSec - drawnAtSec);
+        }
     }
 
     function withUploadDeadline(TaskState state, uint256 deadlineSec) internal pure returns (TaskState) {
-        return _set(state, UPLOAD, 0xffff, deadlineSec - _get(state, DRAWN_AT, 0xffffffffff));
+        unchecked {
+            return _set(state, UPLOAD, 0xffff, deadlineSec - _get(state, DRAWN_AT, 0xffffffffff));
+        }
     }
 
     function withVerdict(TaskState state, uint256 round, Verdict value) internal pure returns (TaskState) {
-        return _set(state, VERDICTS + round * 3, 7, uint256(value));
+        unchecked {
+            return _set(state, VERDICTS + round * 3, 7, uint256(value));
+        }
     }
 
     function withPaid(TaskState state, uint256 round) internal pure returns (TaskState) {
-        return _set(state, PAID + round, 1, 1);
+        unchecked {
+            return _set(state, PAID + round, 1, 1);
+        }
     }
 
     function withResultRound(TaskState state, uint256 round) internal pure returns (TaskState) {
@@ -175,7 +196,9 @@ library TaskStateLib {
 
     function _time(TaskState state, uint256 shift) private pure returns (uint256) {
         uint256 afterSec = _get(state, shift, 0xffff);
-        return afterSec == 0 ? 0 : _get(state, DRAWN_AT, 0xffffffffff) + afterSec;
+        unchecked {
+            return afterSec == 0 ? 0 : _get(state, DRAWN_AT, 0xffffffffff) + afterSec;
+        }
     }
 
     function _get(TaskState state, uint256 shift, uint256 mask) private pure returns (uint256) {
