@@ -12,7 +12,7 @@
 import { dct } from "./dct64.ts";
 import { protocolError } from "./errors.ts";
 import { createSampler, type PixelImage, type Sampler } from "./pixels.ts";
-import { decodePng } from "./png.ts";
+import { decodePng, defaultPngLimits, type PngLimits } from "./png.ts";
 import { hashSide, resample } from "./resample.ts";
 
 /** Bytes of one image's hash. */
@@ -35,11 +35,12 @@ export function perceptionHash(image: PixelImage): Uint8Array {
 
 /**
  * The hash of a PNG file.
+ * @param limits What is decoded at all; default 4096 × 4096 pixels and 64 MiB. Decoding needs up to 16 bytes per pixel.
  * @returns 8 bytes.
  * @throws IMAGE_INVALID, IMAGE_TOO_LARGE
  */
-export function imagePhash(png: Uint8Array): Uint8Array {
-  return perceptionHash(decodePng(png));
+export function imagePhash(png: Uint8Array, limits: PngLimits = defaultPngLimits): Uint8Array {
+  return perceptionHash(decodePng(png, limits));
 }
 
 /**
