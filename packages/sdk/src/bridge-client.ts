@@ -1,5 +1,5 @@
 /** The bridge's HTTP API for programs: submit task args, follow the task live, fetch images and the receipt. Browser-safe. */
-import { deserializeError, type SerializedError } from "@hydrogen/std";
+import { type Clock, deserializeError, retry, type SerializedError, systemClock } from "@hydrogen/std";
 import { sdkError } from "./errors.ts";
 
 /** Where a task is. `accepted` … `verifying` in this order; the last three are final. */
@@ -73,10 +73,11 @@ export type BridgeClient = {
   getReceipt(id: string, signal?: AbortSignal): Promise<string>;
 };
 
-export type BridgeClientOptions = { url: string; apiKey?: string; fetch?: typeof fetch };
+export type BridgeClientOptions = { url: string; apiKey?: string; fetch?: typeof fetch; clock?: Clock };
 
 export function createBridgeClient(options: BridgeClientOptions): BridgeClient {
   const fetchOf = options.fetch ?? fetch;
+  const clock = options.clock ?? systemClock;
   const base = options.url.replace(/\/$/, "");
 
   async function request(path: string, init: RequestInit = {}): Promise<Response> {
@@ -119,13 +120,21 @@ export function createBridgeClient(options: BridgeClientOptions): BridgeClient {
       ),
     getReceipt: async (id, signal) => (await request(`${taskPath(id)}/receipt`, withSignal(signal))).text(),
     async *follow(id, signal) {
+      const reconnect = { clock, signal, attempts: 8, delayMs: 100, maxDelayMs: 5_000 };
       for (;;) {
-        const response = await request(`${taskPath(id)}/events`, withSignal(signal));
-        for await (const data of serverSentEvents(response)) {
-          const task = JSON.parse(data) as BridgeTask;
-          yield task;
-          if (isFinal(task.status)) return;
+        const response = await retry(() => request(`${taskPath(id)}/events`, withSignal(signal)), reconnect);
+        try {
+          for await (const data of serverSentEvents(response)) {
+            const task = JSON.parse(data) as BridgeTask;
+            yield task;
+            if (isFinal(task.status)) return;
+          }
+        } catch (error) {
+          signal?.throwIfAborted();
+          // A torn connection loses nothing: the next one begins with the task as it then is.
+          if (!(error instanceof TypeError)) throw error;
         }
+        await clock.sleep(reconnect.delayMs, signal);
       }
     },
   };
