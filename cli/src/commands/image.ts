@@ -1,5 +1,6 @@
 /** `hydrogen image "a red apple"`: one image from a running network. */
-import { mkdir, writeFile } from "node:fs/promises";
+import { constants } from "node:fs";
+import { access, mkdir, writeFile } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { readApiKey, readNetwork } from "@hydrogen/devnet";
 import { createBridgeClient } from "@hydrogen/sdk";
@@ -62,13 +63,15 @@ export function imageCommand(command: Command, signal: AbortSignal): void {
         options: ImageOptions & { receipt?: string; data?: string; bridge?: string },
       ) => {
         const client = bridgeOf(options);
+        const out = options.out ?? `${fileNameOf(prompt)}.png`;
+        await checkWritable(out);
         const startedMs = performance.now();
         const progress = createTaskProgress(process.stderr);
         const made = await generateImages(client, requestOf(prompt, options), {
           onTask: progress.show,
           signal,
         }).finally(progress.end);
-        const files = await saveImages(made, options.out ?? `${fileNameOf(prompt)}.png`);
+        const files = await saveImages(made, out);
         if (options.receipt !== undefined) await save(options.receipt, made.receiptText);
         for (const file of files) console.log(file);
         console.error(
@@ -100,6 +103,17 @@ export async function saveImages(made: GeneratedImages, out: string): Promise<st
     files.push(await save(name, image));
   }
   return files;
+}
+
+/** Whether the image can be saved is known before it is paid for. @throws CLI_OUTPUT_UNWRITABLE */
+export async function checkWritable(out: string): Promise<void> {
+  const directory = dirname(resolve(out));
+  try {
+    await mkdir(directory, { recursive: true });
+    await access(directory, constants.W_OK);
+  } catch (cause) {
+    throw cliError("CLI_OUTPUT_UNWRITABLE", { path: resolve(out) }, cause);
+  }
 }
 
 export async function save(path: string, content: string | Uint8Array): Promise<string> {

@@ -9,7 +9,7 @@ import { generateImages } from "../generate.ts";
 import { integerIn, numberIn } from "../options.ts";
 import { dataDirOf, shippedModelsDir } from "../paths.ts";
 import { createTaskProgress } from "../progress.ts";
-import { addImageOptions, type ImageOptions, requestOf, save, saveImages } from "./image.ts";
+import { addImageOptions, checkWritable, type ImageOptions, requestOf, save, saveImages } from "./image.ts";
 
 type UpOptions = ImageOptions & {
   prompt: string;
@@ -18,6 +18,7 @@ type UpOptions = ImageOptions & {
   data?: string;
   nodes: number;
   blockTime?: number;
+  anyPort?: boolean;
 };
 
 export function upCommand(command: Command, signal: AbortSignal): void {
@@ -36,14 +37,17 @@ export function upCommand(command: Command, signal: AbortSignal): void {
       "fixed time between blocks (default: a block as soon as needed)",
       numberIn(0.1, 60),
     )
+    .option("--any-port", "take any free ports instead of the usual ones (first start only)")
     .action(async (options: UpOptions) => {
       const dataDir = dataDirOf(options.data);
+      if (options.out !== undefined) await checkWritable(options.out);
       const startedMs = performance.now();
       const devnet = await startDevnet(
         {
           dataDir,
           modelsDirs: [shippedModelsDir],
           nodes: options.nodes,
+          anyPort: options.anyPort ?? false,
           ...(options.blockTime === undefined ? {} : { blockTimeSec: options.blockTime }),
         },
         { log: createLogger({ level: "warn" }), onProgress: (text) => console.error(`✓ ${text}`), signal },
