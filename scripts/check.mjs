@@ -7,7 +7,7 @@ const checks = [
   ["format and lint", "biome", ["check", "--error-on-warnings", "."]],
   ["types", "tsc", ["--noEmit", "-p", "tsconfig.json"]],
   ["ABIs are those of the contracts", node, ["contracts/scripts/build.ts", "--check"]],
-  ["JSON Schemas are those of the task types", node, ["packages/tasks/scripts/build-schemas.ts", "--check"]],
+  ["JSON Schemas are those of the task types", node, ["packages/tasks/src/write-schemas.ts", "--check"]],
   ["docs are those of the code", node, ["scripts/build-docs.ts", "--check"]],
 ];
 let failed = 0;

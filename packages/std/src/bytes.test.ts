@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { bytesToHex, concatBytes, equalBytes, hexToBytes } from "./bytes.ts";
+import { bytesToHex, concatBytes, equalBytes, hexToBytes, utf8Decode, utf8Encode } from "./bytes.ts";
 
 test("hexadecimal text and bytes convert into each other", () => {
   const bytes = Uint8Array.from({ length: 256 }, (_, i) => i);
@@ -18,4 +18,10 @@ test("joins bytes in order", () => {
     concatBytes(Uint8Array.of(1), new Uint8Array(), Uint8Array.of(2, 3)),
     Uint8Array.of(1, 2, 3),
   );
+});
+
+test("text survives the way through bytes exactly, a byte order mark included", () => {
+  const text = "\ufeffgrün 🍎";
+  assert.equal(utf8Decode(utf8Encode(text)), text);
+  assert.throws(() => utf8Decode(Uint8Array.of(0xc3)), TypeError);
 });
