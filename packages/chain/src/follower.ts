@@ -5,7 +5,7 @@
  * transaction of the caller's database. Before a range is believed, its first block must be a child of the position
  * and its last block must be the same before and after the logs were read.
  */
-import { type Clock, isHydrogenError, systemClock } from "@hydrogen/std";
+import { type Clock, type HydrogenError, isHydrogenError, systemClock } from "@hydrogen/std";
 import type { Chain } from "./chain.ts";
 import type { BlockRef, Cursor } from "./cursor.ts";
 import { chainError } from "./errors.ts";
@@ -61,6 +61,12 @@ export type Follower = {
 
 const firstRetryMs = 200;
 const maxRetryMs = 5_000;
+const pagesBeforeGrowth = 32;
+/** Of one block's logs, in a row, before they count as gone. */
+const refusalsTolerated = 5;
+
+/** What an RPC may say today and not tomorrow; some answer an internal error to anything while they start. */
+const troubles = ["CHAIN_UNREACHABLE", "CHAIN_BUSY", "CHAIN_RPC_ERROR", "BLOCK_NOT_FOUND"];
 
 /** Thrown inside a step that met a reorg halfway; the next step sorts it out. */
 const chainMoved = Symbol("chain moved");
@@ -69,7 +75,9 @@ export function createFollower(options: FollowerOptions, deps: FollowerDeps = {}
   const { chain, cursor, confirmations = 0, pageBlocks = 2_000 } = options;
   const { clock = systemClock, log = noLog } = deps;
   const firstBlock = options.fromBlock ?? chain.addresses.deployedBlock;
-  let page = BigInt(pageBlocks);
+  let page = pageBlocks;
+  let pagesRead = 0;
+  let refusals = 0;
   let waiting: { block: bigint; reached: PromiseWithResolvers<void> }[] = [];
 
   const position = (): BlockRef | undefined => cursor.recent()[0];
@@ -80,25 +88,29 @@ export function createFollower(options: FollowerOptions, deps: FollowerDeps = {}
     lastBlock: bigint,
   ): Promise<{ toBlock: Head; events: HydrogenEvent[] }> => {
     for (;;) {
-      const toNumber = fromBlock + page - 1n < lastBlock ? fromBlock + page - 1n : lastBlock;
+      const toNumber = fromBlock + BigInt(page) <= lastBlock ? fromBlock + BigInt(page) - 1n : lastBlock;
       const toBlock = await chain.block(toNumber);
       try {
         const range = fromBlock === toNumber ? { blockHash: toBlock.hash } : { fromBlock, toBlock: toNumber };
         const events = await chain.getLogs(range);
-        if (page < pageBlocks) page = page * 2n < pageBlocks ? page * 2n : BigInt(pageBlocks);
+        refusals = 0;
+        if (page < pageBlocks && ++pagesRead % pagesBeforeGrowth === 0) page = Math.min(pageBlocks, page * 2);
         return { toBlock, events };
       } catch (error) {
-        if (!isHydrogenError(error, "CHAIN_RPC_ERROR")) throw error;
+        if (!isHydrogenError(error)) throw error;
         if (fromBlock === toNumber) throw await explainRefusal(error, toBlock);
-        page = (toNumber - fromBlock + 1n) / 2n;
+        page = Math.floor(Number(toNumber - fromBlock + 1n) / 2);
+        pagesRead = 0;
+        if (error.code !== "CHAIN_RPC_ERROR") throw error; // an outage, or a range that takes too long
         log.debug("the RPC refused a range of logs, asking for a smaller one", { blocks: page, error });
       }
     }
   };
 
-  /** One block's logs refused: gone in a reorg meanwhile, or no longer kept. */
-  const explainRefusal = async (error: unknown, block: Head): Promise<unknown> => {
-    if ((await chain.block(block.number)).hash !== block.hash) return chainMoved;
+  /** One block's logs refused: gone in a reorg meanwhile, a passing trouble, or no longer kept. */
+  const explainRefusal = async (error: HydrogenError, block: Head): Promise<unknown> => {
+    if ((await blockAt(block.number))?.hash !== block.hash) return chainMoved;
+    if (error.code !== "CHAIN_RPC_ERROR" || ++refusals < refusalsTolerated) return error;
     return chainError("FOLLOWER_HISTORY_MISSING", { block: block.number }, error);
   };
 
@@ -180,7 +192,7 @@ export function createFollower(options: FollowerOptions, deps: FollowerDeps = {}
           head = await chain.nextHead(head.hash, signal);
         } catch (error) {
           signal.throwIfAborted();
-          if (error !== chainMoved && !(isHydrogenError(error) && error.retryable)) throw error;
+          if (error !== chainMoved && !isHydrogenError(error, ...troubles)) throw error;
           if (error !== chainMoved) log.warn("cannot follow the chain for the moment", { error, retryMs });
           head = undefined;
           await clock.sleep(retryMs, signal);

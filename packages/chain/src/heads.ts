@@ -12,6 +12,9 @@ export type HeadWatch = {
   next(knownHash: Hex | undefined, signal?: AbortSignal): Promise<Head>;
 };
 
+/** The answer to `eth_subscribe`, then one notification a block. */
+type SubscriptionMessage = { id?: number; error?: unknown; params?: { result?: RpcHead } };
+
 type Waiter = { knownHash: Hex | undefined; resolve: (head: Head) => void };
 
 const subscribedPollMs = 5_000;
@@ -41,13 +44,14 @@ export function createHeadWatch(
     socket.onopen = () =>
       socket.send(JSON.stringify({ jsonrpc: "2.0", id: 1, method: "eth_subscribe", params: ["newHeads"] }));
     socket.onmessage = ({ data }) => {
-      const message = JSON.parse(String(data)) as {
-        id?: number;
-        error?: unknown;
-        params?: { result?: RpcHead };
-      };
-      if (message.id === 1) subscribed = message.error === undefined;
-      if (message.params?.result !== undefined) announce(toHead(message.params.result));
+      try {
+        const message = JSON.parse(String(data)) as SubscriptionMessage;
+        if (message.id === 1) subscribed = message.error === undefined;
+        if (message.params?.result !== undefined) announce(toHead(message.params.result));
+      } catch (error) {
+        log.warn("the head subscription sends what is no block header", { wsUrl, error });
+        socket.close();
+      }
     };
     socket.onclose = () => {
       if (subscribed) log.debug("head subscription lost, polling until it is back", { wsUrl });

@@ -33,6 +33,7 @@ type Content = Pick<OutboxRecord, "to" | "data" | "valueWei" | "gas">;
 
 const rebroadcastMs = 5_000;
 const reviewMs = 1_000;
+const firstReviewMs = 25;
 const transferGas = 21_000n;
 
 export function createPipeline(
@@ -311,12 +312,14 @@ export function createPipeline(
         } catch (error) {
           if (!isHydrogenError(error) || error.code === "CHAIN_CLOSED") throw error;
           log.warn("cannot look after transactions for the moment", { error });
+          await clock.sleep(reviewMs, signal);
         }
         if (outbox.pending().length > 0) await untilNews();
       }
       signal?.throwIfAborted();
       resolveIdlers();
     } catch (error) {
+      if (!signal?.aborted) log.warn("no longer looking after transactions", { error });
       for (const { settled } of [...waiters, ...[...idlers].map((settled) => ({ settled }))])
         settled.reject(error);
       waiters.clear();
@@ -329,9 +332,14 @@ export function createPipeline(
   const untilNews = async (): Promise<void> => {
     const over = new AbortController();
     const ends = signal === undefined ? over.signal : AbortSignal.any([signal, over.signal]);
-    const isOpen = outbox.pending().some(({ state }) => state === "open");
     const news: Promise<unknown>[] = [woken.promise, chain.nextHead(reviewed?.hash, ends)];
-    if (isOpen) news.push(clock.sleep(reviewMs, ends));
+    const open = outbox.pending().filter(({ state }) => state === "open");
+    if (open.length > 0) {
+      // Soon after a broadcast, and ever later: chains that mine at once answer at once.
+      const latestMs = Math.max(...open.map(({ key }) => broadcastAtMs.get(key) ?? 0));
+      const pauseMs = Math.min(reviewMs, Math.max(firstReviewMs, (clock.nowMs() - latestMs) / 2));
+      news.push(clock.sleep(pauseMs, ends));
+    }
     try {
       await Promise.race(news);
     } catch (error) {

@@ -15,10 +15,11 @@ export function rpcError(error: unknown, facts: ErrorFacts): unknown {
     return chainError(code, { ...facts, rpcCode: refusal.code, rpcMessage: refusal.message }, error);
   }
   const http = find(error, HttpRequestError);
-  if (http?.status === tooManyRequests) return chainError("CHAIN_BUSY", facts, error);
-  if (http !== undefined || find(error, TimeoutError) !== undefined)
-    return chainError("CHAIN_UNREACHABLE", { ...facts, status: http?.status }, error);
-  return chainError("CHAIN_RPC_ERROR", facts, error);
+  const status = http?.status;
+  if (status === tooManyRequests) return chainError("CHAIN_BUSY", facts, error);
+  const away =
+    http !== undefined ? status === undefined || status >= 500 : find(error, TimeoutError) !== undefined;
+  return chainError(away ? "CHAIN_UNREACHABLE" : "CHAIN_RPC_ERROR", { ...facts, status }, error);
 }
 
 /** The bytes a contract reverted with, if that is why the request failed. */

@@ -79,7 +79,8 @@ export async function connectRpc(options: RpcOptions, deps: RpcDeps = {}): Promi
   const closing = new AbortController();
   const close = () => closing.abort(chainError("CHAIN_CLOSED", { rpcUrl }));
   deps.signal?.throwIfAborted();
-  deps.signal?.addEventListener("abort", close, { once: true });
+  if (wsUrl !== undefined && !/^wss?:\/\//.test(wsUrl)) throw new RangeError(`not a WebSocket URL: ${wsUrl}`);
+  deps.signal?.addEventListener("abort", close, { once: true, signal: closing.signal });
   const client = createPublicClient({
     transport: options.transport ?? http(rpcUrl, { timeout: timeoutMs, retryCount: 2, retryDelay: 100 }),
     cacheTime: 0,

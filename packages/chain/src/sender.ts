@@ -19,7 +19,10 @@ import type { Receipt } from "./receipt.ts";
 import type { EvmRpc } from "./rpc.ts";
 
 export type SendRequest = {
-  /** Names this transaction for ever: sending it again, even after a crash, gives the same one. */
+  /**
+   * Names this transaction for ever: sending it again, even after a crash, gives the same one. One that reverted
+   * stays reverted; take a new key to try again. One that was refused before it was sent leaves its key free.
+   */
   key: string;
   call: Call;
   /** Gas limit. Skips the simulation: for a call that depends on one still on its way. Default: estimate × 1.25. */
