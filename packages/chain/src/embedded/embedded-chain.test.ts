@@ -3,6 +3,7 @@ import { test } from "node:test";
 import {
   BaseError,
   ContractFunctionRevertedError,
+  encodeFunctionData,
   getContractAddress,
   type Hex,
   pad,
@@ -121,6 +122,28 @@ test("decodes custom errors, reason strings and panics", async (t) => {
   const sent = await rpc("eth_sendRawTransaction", [await sign(bob, 0, { to: address, data: "0xdeadbeef" })]);
   assert.equal((await receiptOf(sent.result as Hex)).status, "reverted");
   assert.equal(await client.getTransactionCount({ address: bob.address }), 1);
+});
+
+test("leaves no trace of what reverts, inside a transaction or as a whole", async (t) => {
+  const { client, wallet, receiptOf, deployProbe, rpc, sign } = await startTestChain(t);
+  const address = await deployProbe();
+  const hash = await wallet(alice).writeContract({
+    address,
+    abi: probeAbi,
+    functionName: "failInside",
+    value: 5n,
+  });
+  assert.equal((await receiptOf(hash)).status, "success");
+  const data = encodeFunctionData({ abi: probeAbi, functionName: "writeAndFail" });
+  const sent = await rpc("eth_sendRawTransaction", [await sign(bob, 0, { to: address, data, value: 7n })]);
+  assert.equal((await receiptOf(sent.result as Hex)).status, "reverted");
+  assert.equal(await client.readContract({ address, abi: probeAbi, functionName: "count" }), 1n);
+  const [, value] = await client.readContract({ address, abi: probeAbi, functionName: "items", args: [1n] });
+  assert.equal(value, 0n);
+  assert.equal(await client.getBalance({ address }), 5n);
+  for (const nonce of [1n, 2n]) {
+    assert.equal(await client.getCode({ address: getContractAddress({ from: address, nonce }) }), undefined);
+  }
 });
 
 test("moves value and charges exactly gas used times price", async (t) => {

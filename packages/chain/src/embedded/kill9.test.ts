@@ -85,6 +85,14 @@ for (const { mode, args, rounds } of [
         const { error } = await rpc("eth_sendRawTransaction", [raw]);
         assert.ok(error === undefined || /already known|nonce too low/.test(error.message), error?.message);
       }
+      const known = await Promise.all(
+        [...acknowledged].map((hash) => rpc("eth_getTransactionByHash", [hash])),
+      );
+      assert.equal(
+        known.filter(({ result }) => result === null).length,
+        0,
+        "acknowledged transactions are gone",
+      );
       const receipts = await Promise.all([...acknowledged].map((hash) => receiptOf(hash)));
       assert.ok(receipts.every(({ status, logs }) => status === "success" && logs.length === 1));
       // State, logs and nonces tell the same story.

@@ -38,6 +38,10 @@ contract Probe {
     function hungry() external returns (uint256) { return Probe(address(this)).wantsGas(); }
     function wantsGas() external returns (uint256) { require(gasleft() > 2_000_000, "more gas"); return ++count; }
 
+    function writeAndFail() external payable { count = 999; items[1].value = 999; new Child(false); revert(); }
+    /// Counts one, and tries something that must leave no trace.
+    function failInside() external payable { ++count; try Probe(address(this)).writeAndFail{value: msg.value}() {} catch {} }
+
     function spawn(bytes32 salt) external returns (address) { return address(new Child{salt: salt}(true)); }
 }
 
