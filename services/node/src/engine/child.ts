@@ -63,9 +63,8 @@ export function launchEngine(
     kill: () => void child.kill("SIGKILL"),
   };
   const fail = (error: Error) => {
+    // Whoever waits is told when the process is gone: nobody must find it half dead.
     failure ??= error;
-    ready.reject(error);
-    self.request?.reject(error);
     self.kill();
   };
   const startLimit = new AbortController();

@@ -134,7 +134,6 @@ export function createEngine(options: EngineOptions, deps: { log: Logger; clock:
         () => {
           log.warn("the engine does not react and is ended", { pid: child.pid });
           child.kill();
-          reject(error);
         },
         () => undefined,
       );

@@ -28,10 +28,10 @@ export function createSdRunner(): SdRunner {
     settings: RunSettings,
     hooks: RunnerHooks,
   ): Promise<DiffusionPipeline> => {
-    const { dir } = await resolveModel(model, { modelsDirs: settings.modelsDirs, signal: hooks.signal });
-    const key = `${dir} ${settings.threads}`;
+    const key = JSON.stringify([model.name.toLowerCase(), model.variant, settings]);
     if (loaded?.key === key) return loaded.pipeline;
     hooks.onProgress("loading", 0, 1);
+    const { dir } = await resolveModel(model, { modelsDirs: settings.modelsDirs, signal: hooks.signal });
     // One model at a time: two may not fit.
     await loaded?.pipeline.close();
     loaded = undefined;
