@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join, relative } from "node:path";
@@ -48,30 +49,42 @@ function resolveImport(path: string): { contents: string } | { error: string } {
   }
 }
 
+const settings = {
+  evmVersion: "cancun",
+  viaIR: true,
+  optimizer: { enabled: true, runs: 1000 },
+  metadata: { bytecodeHash: "none", appendCBOR: false },
+  outputSelection: { "*": { "*": ["abi", "evm.bytecode.object", "evm.deployedBytecode.object"] } },
+};
+
+function readSources(folders: readonly string[]): Record<string, { content: string }> {
+  const files = folders.flatMap((folder) => solidityFiles(join(root, folder)));
+  return Object.fromEntries(
+    files.map((file) => [
+      relative(root, file).replaceAll("\\", "/"),
+      { content: readFileSync(file, "utf8").replaceAll("\r\n", "\n") },
+    ]),
+  );
+}
+
+/** Returns a digest (hex) of everything that the compiled code depends on: sources, settings, compiler, libraries. */
+export function sourcesDigest(folders: readonly string[]): string {
+  const versions = ["solc", "@openzeppelin/contracts"].map(
+    (name) => (require(`${name}/package.json`) as { version: string }).version,
+  );
+  return createHash("sha256")
+    .update(JSON.stringify([readSources(folders), settings, versions]))
+    .digest("hex");
+}
+
 /**
  * Compiles every Solidity file in folders of this package.
  * Returns the contracts by name. Throws with the compiler's own messages on any error or warning.
  */
 export function compile(folders: readonly string[]): Map<string, CompiledContract> {
   const solc = require("solc") as Solc;
-  const files = folders.flatMap((folder) => solidityFiles(join(root, folder)));
-  const sources = Object.fromEntries(
-    files.map((file) => [
-      relative(root, file).replaceAll("\\", "/"),
-      { content: readFileSync(file, "utf8").replaceAll("\r\n", "\n") },
-    ]),
-  );
-  const input = {
-    language: "Solidity",
-    sources,
-    settings: {
-      evmVersion: "cancun",
-      viaIR: true,
-      optimizer: { enabled: true, runs: 1000 },
-      metadata: { bytecodeHash: "none", appendCBOR: false },
-      outputSelection: { "*": { "*": ["abi", "evm.bytecode.object", "evm.deployedBytecode.object"] } },
-    },
-  };
+  const sources = readSources(folders);
+  const input = { language: "Solidity", sources, settings };
   const output = JSON.parse(solc.compile(JSON.stringify(input), { import: resolveImport })) as SolcOutput;
   if (output.errors !== undefined && output.errors.length > 0) {
     throw new Error(output.errors.map((error) => error.formattedMessage).join("\n"));

@@ -172,9 +172,10 @@ contract Node is INode, Ownable2Step {
     }
 
     function credit(uint256 id, uint256 earnedWei) external onlyTask returns (address account) {
-        Seat seat = _credited(id, _seats[id], earnedWei);
-        _seats[id] = seat;
-        return seat.account();
+        account = _seats[id].account();
+        // Since then it may have come back with another GPU.
+        id = _ids[account];
+        _seats[id] = _credited(id, _seats[id], earnedWei);
     }
 
     function miss(uint256 taskId, uint256 id, uint256 penaltyWei, bool firstIsFree)

@@ -153,7 +153,7 @@ contract Task is ITask, Ownable2Step {
         bytes32 salt
     ) external {
         Record storage record = _tasks[taskId];
-        TaskState state = _revealed(
+        (TaskState state, uint256 late) = _revealed(
             record, taskId, round, Verdict.Result, keccak256(abi.encode(result, filesDigest)), salt
         );
         uint256 length = result.length;
@@ -170,17 +170,17 @@ contract Task is ITask, Ownable2Step {
             }
         }
         emit TaskResultDisclosed(taskId, msg.sender, round, result, filesDigest);
-        _judge(record, taskId, state, round);
+        _judge(record, taskId, state, round, late);
     }
 
     function reportTaskError(uint256 taskId, uint256 round, uint8 errorClass, bytes32 salt) external {
         if (errorClass == 0 || errorClass > MAX_ERROR_CLASS) revert UnknownErrorClass(errorClass);
         Record storage record = _tasks[taskId];
         bytes32 digest = keccak256(abi.encode(bytes(""), bytes32(uint256(errorClass))));
-        TaskState state = _revealed(record, taskId, round, Verdict.Error, digest, salt);
+        (TaskState state, uint256 late) = _revealed(record, taskId, round, Verdict.Error, digest, salt);
         record.words[round] = errorClass;
         emit TaskErrorReported(taskId, msg.sender, round, errorClass);
-        _judge(record, taskId, state, round);
+        _judge(record, taskId, state, round, late);
     }
 
     function reportResultsUploaded(uint256 taskId, uint256 round) external {
@@ -239,6 +239,7 @@ contract Task is ITask, Ownable2Step {
             return;
         }
 
+        if (state.resultRound() == NO_ROUND) revert NotOverdue(taskId, status);
         TaskState old = state;
         bool aborted = status == TaskStatus.Uploading && block.timestamp > state.uploadDeadline() + parameters.uploadSec;
         uint256 resultRound = state.resultRound();
@@ -330,6 +331,7 @@ contract Task is ITask, Ownable2Step {
     // ---------------------------------------------------------------------------------------------- internals
 
     /// Checks a reveal against its commitment, opens the reveals if they are due, and notes the verdict.
+    /// Returns the round that was too late to commit, which the caller must charge once all is stored.
     function _revealed(
         Record storage record,
         uint256 taskId,
@@ -337,11 +339,15 @@ contract Task is ITask, Ownable2Step {
         Verdict verdict,
         bytes32 digest,
         bytes32 salt
-    ) private returns (TaskState state) {
+    ) private returns (TaskState state, uint256 late) {
         if (round > 2) revert UnknownRound(round);
         state = record.state;
-        if (state.verdict(round) != Verdict.Committed) {
-            if (_status(record, state) == TaskStatus.None) revert UnknownTask(taskId);
+        TaskStatus status = state.status();
+        uint256 deadline = state.revealDeadline();
+        if (state.verdict(round) != Verdict.Committed || (status == TaskStatus.Aborted && deadline == 0)) {
+            status = _status(record, state);
+            if (status == TaskStatus.None) revert UnknownTask(taskId);
+            if (status == TaskStatus.Pending || status == TaskStatus.Aborted) revert IllegalTaskStatus(taskId, status);
             revert IllegalVerdict(taskId, round, state.verdict(round));
         }
         if (record.words[round] != uint256(keccak256(abi.encode(taskId, round, msg.sender, digest, salt)))) {
@@ -349,20 +355,20 @@ contract Task is ITask, Ownable2Step {
         }
         uint256 revealFrom = state.revealFrom();
         if (revealFrom == 0 || block.timestamp < revealFrom) revert RevealsNotOpen(taskId, revealFrom);
-        if (block.timestamp > state.revealDeadline()) revert DeadlinePassed(taskId, state.revealDeadline());
-        if (state.status() == TaskStatus.Executing) {
-            uint256 late = _only(state, Verdict.None);
+        if (block.timestamp > deadline) revert DeadlinePassed(taskId, deadline);
+        late = NO_ROUND;
+        if (status == TaskStatus.Executing) {
+            late = 0;
+            while (state.verdict(late) != Verdict.None) ++late;
             state = state.withVerdict(late, Verdict.Missed).withStatus(TaskStatus.Revealing);
-            record.state = state;
-            emit TaskResultCommitmentsReady(taskId, state.revealDeadline());
-            _miss(taskId, state, late, Verdict.None, _parameters[state.version()].missPenaltyGwei);
+            emit TaskResultCommitmentsReady(taskId, deadline);
         }
         if (state.firstRound() == NO_ROUND) state = state.withFirstRound(round);
-        return state.withVerdict(round, verdict);
+        state = state.withVerdict(round, verdict);
     }
 
     /// Draws the conclusions from what `round` has just revealed.
-    function _judge(Record storage record, uint256 taskId, TaskState state, uint256 round) private {
+    function _judge(Record storage record, uint256 taskId, TaskState state, uint256 round, uint256 late) private {
         Parameters storage parameters = _parameters[state.version()];
         uint256 threshold = parameters.distanceThreshold;
         bool isResult = state.verdict(round) == Verdict.Result;
@@ -401,6 +407,7 @@ contract Task is ITask, Ownable2Step {
             _endWithoutResult(record, taskId, state, state, parameters);
         } else {
             record.state = state;
+            if (late != NO_ROUND) _miss(taskId, state, late, Verdict.None, parameters.missPenaltyGwei);
         }
     }
 
@@ -542,11 +549,6 @@ contract Task is ITask, Ownable2Step {
         TaskStatus status = _status(record, state);
         if (status == TaskStatus.None) revert UnknownTask(taskId);
         if (status != expected) revert IllegalTaskStatus(taskId, status);
-    }
-
-    /// The first round with this verdict.
-    function _only(TaskState state, Verdict verdict) private pure returns (uint256 round) {
-        while (state.verdict(round) != verdict) ++round;
     }
 
     /// Do two rounds' results say the same? False if either has none.
