@@ -132,10 +132,14 @@ def text_encoder(vocab, seed, **config):
     return randomize(CLIPTextModel(CLIPTextConfig(vocab_size=len(vocab), **ids, **config)), seed)
 
 
-def save(name, tokenizer_pad, dtypes, text, unet, vae, scheduler, shard=None):
+def save(name, tokenizer_pad, dtypes, text, unet, vae, scheduler, shard=None, one_file_tokenizer=False):
     folder = OUT / name
     shutil.rmtree(folder, ignore_errors=True)
     vocab = make_tokenizer(folder / "tokenizer", tokenizer_pad)
+    if one_file_tokenizer:
+        tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer")
+        shutil.rmtree(folder / "tokenizer")
+        tokenizer.save_pretrained(folder / "tokenizer")
     parts = {"text_encoder": text(vocab), "unet": unet(), "vae": vae()}
     for part, module in parts.items():
         options = {"max_shard_size": shard} if part == "unet" and shard else {}
@@ -262,6 +266,7 @@ def make_checkpoints():
         ),
         EulerAncestralDiscreteScheduler(beta_schedule="linear", beta_start=0.00085, beta_end=0.012),
         shard="60KB",
+        one_file_tokenizer=True,
     )
 
 

@@ -1,13 +1,6 @@
 export { diffusionError } from "./errors.ts";
-export {
-  type DiffusionPipeline,
-  type GenerateHooks,
-  type GenerateResult,
-  type LoadOptions,
-  type LoadStage,
-  loadPipeline,
-  type StepInfo,
-} from "./pipeline.ts";
+export { type LoadOptions, type LoadStage, loadPipeline } from "./load.ts";
+export type { DiffusionPipeline, GenerateHooks, GenerateResult, StepInfo } from "./pipeline.ts";
 export { encodePng, type RgbImage } from "./png.ts";
 export type { GenerateRequest } from "./request.ts";
 export { engineFingerprint, enginePlatform } from "./runtime/fingerprint.ts";

@@ -10,7 +10,8 @@ import {
   largestDifference,
   readGoldens,
 } from "../goldens/read.ts";
-import { type DiffusionPipeline, loadPipeline } from "./pipeline.ts";
+import { loadPipeline } from "./load.ts";
+import type { DiffusionPipeline } from "./pipeline.ts";
 import { encodePng } from "./png.ts";
 import type { GenerateRequest } from "./request.ts";
 

@@ -1,34 +1,17 @@
 /**
  * Text to image: the prompt becomes token embeddings, noise becomes latents step by step under a scheduler, latents
- * become pixels. Every part follows diffusers' `StableDiffusionPipeline`; see docs/diffusion-parity.md for how closely.
+ * become pixels. Every part follows diffusers' `StableDiffusionPipeline`; docs/diffusion-parity.md says how closely.
  */
-import { availableParallelism } from "node:os";
 import { Mutex } from "@hydrogen/std";
+import { throwIfCancelled } from "./cancel.ts";
 import { diffusionError } from "./errors.ts";
-import { buildClipText } from "./graphs/clip-text.ts";
-import { buildUNet, timeFeatures, UNET_INPUTS } from "./graphs/unet.ts";
-import { buildVaeDecoder } from "./graphs/vae.ts";
-import { hashFiles, type ModelFolder, readModelFolder } from "./model/folder.ts";
+import { timeFeatures, UNET_INPUTS } from "./graphs/unet.ts";
+import type { ModelFolder } from "./model/folder.ts";
 import { createNoiseStream } from "./noise.ts";
 import type { RgbImage } from "./png.ts";
 import { type CheckedRequest, checkRequest, type GenerateRequest } from "./request.ts";
-import { engineFingerprint } from "./runtime/fingerprint.ts";
-import { type Network, type NetworkOptions, openNetwork } from "./runtime/network.ts";
-import { cachedThreads, chooseThreads } from "./runtime/threads.ts";
+import type { Network } from "./runtime/network.ts";
 import { createScheduler, type Scheduler, schedulerFields } from "./schedulers/index.ts";
-
-export type LoadOptions = {
-  /** ONNX Runtime execution providers; the first that loads the model is used. Default `["cpu"]`. */
-  providers?: readonly string[];
-  /** CPU threads for one run; `"auto"`, the default, measures. It changes the speed, not the pictures. */
-  threads?: number | "auto";
-  /** Where measurements are kept between loads; without it they are made each time. */
-  cacheDir?: string;
-  signal?: AbortSignal;
-  onProgress?(progress: { stage: LoadStage }): void;
-};
-
-export type LoadStage = "read" | "calibrate" | "load" | "ready";
 
 export type StepInfo = {
   /** Steps done and in all, over all images. */
@@ -68,113 +51,15 @@ export type DiffusionPipeline = {
   close(): Promise<void>;
 };
 
-type Networks = { text: Network; unet: Network; vae: Network };
+export type Networks = { text: Network; unet: Network; vae: Network };
 
-/**
- * Loads a diffusers folder of Stable Diffusion 1.x topology, any size, fp32, fp16 or bf16. The weights stay where
- * they are and are mapped; the folder must not change while the pipeline is open.
- *
- * @throws MODEL_FILE_MISSING, MODEL_CONFIG_INVALID, MODEL_UNSUPPORTED, MODEL_WEIGHTS_INVALID, MODEL_TENSOR_MISSING,
- * MODEL_TENSOR_MISMATCH, MODEL_TOKENIZER_INVALID, PROVIDER_UNAVAILABLE, ENGINE_RUN_FAILED, ENGINE_CANCELLED
- */
-export async function loadPipeline(modelDir: string, options: LoadOptions = {}): Promise<DiffusionPipeline> {
-  const { providers = ["cpu"], threads: asked = "auto", cacheDir, signal } = options;
-  const enter = (stage: LoadStage) => {
-    throwIfCancelled(signal);
-    options.onProgress?.({ stage });
-  };
+export type PipelineFacts = Pick<DiffusionPipeline, "fingerprint" | "modelSha256" | "provider" | "threads">;
 
-  enter("read");
-  const model = await readModelFolder(modelDir);
-  const graphs = {
-    text: buildClipText(model.textEncoder.tensors, model.textEncoder.config, model.tokenizer.length),
-    unet: buildUNet(model.unet.tensors, model.unet.config),
-    vae: buildVaeDecoder(model.vae.tensors, model.vae.config),
-  };
-  const modelSha256 = await cancellable(signal, hashFiles(modelDir, model.files, signal));
-
-  const open = async (provider: string): Promise<{ networks: Networks; threads: number }> => {
-    const fingerprint = `${await engineFingerprint(provider)} ${modelSha256}`;
-    const openUnet = (network: NetworkOptions) => openNetwork(graphs.unet, model.unet.directory, network);
-    enter("calibrate");
-    const threads =
-      asked === "auto"
-        ? await cachedThreads(cacheDir, `${fingerprint} ${availableParallelism()}`, () =>
-            chooseThreads(availableParallelism(), async (count) => {
-              throwIfCancelled(signal);
-              return measureMs(await openUnet({ provider, threads: count }), model);
-            }),
-          )
-        : asked;
-    enter("load");
-    const network = { provider, threads };
-    const opened: Network[] = [];
-    try {
-      const text = await openNetwork(graphs.text, model.textEncoder.directory, network);
-      opened.push(text);
-      const unet = await openUnet(network);
-      opened.push(unet);
-      const vae = await openNetwork(graphs.vae, model.vae.directory, network);
-      return { networks: { text, unet, vae }, threads };
-    } catch (error) {
-      await Promise.all(opened.map((one) => one.release()));
-      throw error;
-    }
-  };
-  const { provider, networks, threads } = await firstThatOpens(providers, open);
-  enter("ready");
-  const fingerprint = `${await engineFingerprint(provider)} sha256:${modelSha256.slice(0, 16)}`;
-  return createPipeline(model, networks, { fingerprint, modelSha256, provider, threads });
-}
-
-async function firstThatOpens<T>(
-  providers: readonly string[],
-  open: (provider: string) => Promise<T>,
-): Promise<T & { provider: string }> {
-  let failure: unknown;
-  for (const provider of providers) {
-    try {
-      return { ...(await open(provider)), provider };
-    } catch (error) {
-      if ((error as { code?: unknown }).code !== "PROVIDER_UNAVAILABLE") throw error;
-      failure = error;
-    }
-  }
-  throw diffusionError("PROVIDER_UNAVAILABLE", { providers: providers.join() }, failure);
-}
-
-/** The second of two denoiser runs at the model's own size, with guidance; releases the network. */
-async function measureMs(unet: Network, { unet: { config }, tokenizer }: ModelFolder): Promise<number> {
-  const [height, width] = config.sampleSize;
-  const { inChannels, levels } = config;
-  const inputs = {
-    [UNET_INPUTS.sample]: filled([2, inChannels, height, width]),
-    [UNET_INPUTS.time]: { data: timeFeatures(config, 500), shape: [1, levels[0].channels] },
-    [UNET_INPUTS.context]: filled([2, tokenizer.length, levels[0].contextChannels]),
-  };
-  try {
-    let bestMs = Number.POSITIVE_INFINITY;
-    for (let i = 0; i < 4; i++) {
-      const started = performance.now();
-      await unet.run(inputs);
-      const ms = performance.now() - started;
-      if (i > 0) bestMs = Math.min(bestMs, ms);
-      if (ms > 1000) return ms;
-    }
-    return bestMs;
-  } finally {
-    await unet.release();
-  }
-}
-
-function filled(shape: readonly number[]) {
-  return { data: new Float32Array(shape.reduce((a, b) => a * b)).fill(0.1), shape };
-}
-
-function createPipeline(
+/** A pipeline over loaded networks, which it owns from now on. */
+export function createPipeline(
   model: ModelFolder,
   networks: Networks,
-  facts: { fingerprint: string; modelSha256: string; provider: string; threads: number },
+  facts: PipelineFacts,
 ): DiffusionPipeline {
   const { unet, vae, tokenizer } = model;
   const vaeScale = 2 ** (vae.config.blockChannels.length - 1);
@@ -309,17 +194,4 @@ function concat(a: Float32Array, b: Float32Array): Float32Array {
   both.set(a);
   both.set(b, a.length);
   return both;
-}
-
-function throwIfCancelled(signal: AbortSignal | undefined): void {
-  if (signal?.aborted) throw diffusionError("ENGINE_CANCELLED", {}, signal.reason);
-}
-
-async function cancellable<T>(signal: AbortSignal | undefined, work: Promise<T>): Promise<T> {
-  try {
-    return await work;
-  } catch (error) {
-    throwIfCancelled(signal);
-    throw error;
-  }
 }

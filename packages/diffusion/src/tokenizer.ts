@@ -6,10 +6,10 @@
 import { diffusionError } from "./errors.ts";
 
 export type ClipTokenizerFiles = {
-  /** Parsed `vocab.json`. */
+  /** Parsed `vocab.json`: an id for every token. */
   vocab: unknown;
-  /** Text of `merges.txt`. */
-  merges: string;
+  /** Text of `merges.txt`, or a list of pairs. */
+  merges: unknown;
   /** `special_tokens_map.json` and `tokenizer_config.json` merged, the latter wins. */
   settings: Readonly<Record<string, unknown>>;
 };
@@ -29,10 +29,15 @@ const PIECES = /'s|'t|'re|'ve|'m|'ll|'d|\p{L}+|\p{N}|[^\s\p{L}\p{N}]+/gu;
 
 /**
  * @param vocabSize of the text encoder; every id must be below it.
+ * @param maxLength the most tokens that the text encoder takes; used where the settings name none or more.
  * @throws MODEL_TOKENIZER_INVALID
  * @see https://github.com/openai/CLIP/blob/main/clip/simple_tokenizer.py
  */
-export function createClipTokenizer(files: ClipTokenizerFiles, vocabSize: number): ClipTokenizer {
+export function createClipTokenizer(
+  files: ClipTokenizerFiles,
+  vocabSize: number,
+  maxLength: number,
+): ClipTokenizer {
   const vocab = parseVocab(files.vocab, vocabSize);
   const ranks = parseMerges(files.merges);
   /** Recognised in prompts too, the one for padding included. */
@@ -48,10 +53,9 @@ export function createClipTokenizer(files: ClipTokenizerFiles, vocabSize: number
   const end = idOf("eos_token", "<|endoftext|>");
   const unknown = idOf("unk_token", "<|endoftext|>");
   const pad = idOf("pad_token", "<|endoftext|>");
-  const length = files.settings.model_max_length ?? 77;
-  if (typeof length !== "number" || !Number.isInteger(length) || length < 2 || length > 4096) {
-    throw invalid("model_max_length is out of range");
-  }
+  const asked = files.settings.model_max_length ?? maxLength;
+  if (typeof asked !== "number" || !(asked >= 2)) throw invalid("model_max_length is out of range");
+  const length = Math.floor(Math.min(asked, maxLength));
 
   const longestFirst = [...special.keys()].toSorted((a, b) => b.length - a.length);
   const specials = new RegExp(`(${longestFirst.map(escapePattern).join("|")})`, "u");
@@ -142,13 +146,24 @@ function parseVocab(value: unknown, vocabSize: number): Map<string, number> {
   return vocab;
 }
 
-function parseMerges(text: string): Map<string, number> {
-  const lines = text.split(/\r?\n/);
-  if (lines[0]?.startsWith("#version")) lines.shift();
-  const pairs = lines.filter((line) => line !== "");
-  if (pairs.some((pair) => pair.split(" ").length !== 2))
-    throw invalid("merges.txt has a line that is not a pair");
-  return new Map(pairs.map((pair, rank) => [pair, rank]));
+/** Ranks of the pairs, each as its two halves with a space between. */
+function parseMerges(merges: unknown): Map<string, number> {
+  const pairs = typeof merges === "string" ? mergeLines(merges) : merges;
+  if (!Array.isArray(pairs)) throw invalid("the merges are not a list");
+  return new Map(
+    pairs.map((pair: unknown, rank) => {
+      const halves = typeof pair === "string" ? pair.split(" ") : pair;
+      const isPair =
+        Array.isArray(halves) && halves.length === 2 && halves.every((half) => typeof half === "string");
+      if (!isPair) throw invalid("a merge is not a pair");
+      return [halves.join(" "), rank];
+    }),
+  );
+}
+
+function mergeLines(text: string): string[] {
+  const lines = text.split(/\r?\n/).filter((line) => line !== "");
+  return lines[0]?.startsWith("#version") ? lines.slice(1) : lines;
 }
 
 function specialToken(value: unknown): string | undefined {

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { checkpoints, goldensDir } from "../../goldens/read.ts";
-import { loadPipeline } from "../pipeline.ts";
+import { loadPipeline } from "../load.ts";
 import { hashFiles, readModelFolder } from "./folder.ts";
 
 const scratch = await mkdtemp(join(tmpdir(), "model-folder-"));

@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { readdir, readFile, realpath } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { throwIfCancelled } from "../cancel.ts";
 import { diffusionError } from "../errors.ts";
 import type { ClipTextConfig } from "../graphs/clip-text.ts";
 import type { UNetConfig } from "../graphs/unet.ts";
@@ -63,6 +64,30 @@ export async function readModelFolder(modelDir: string): Promise<ModelFolder> {
     return { config, ...(await readWeights(weights.map((weight) => join(modelDir, weight)))) };
   };
 
+  const readTokenizer = async ({ vocabSize, maxPositions }: ClipTextConfig): Promise<ClipTokenizer> => {
+    const settings = {
+      ...(await optionalJson("tokenizer/special_tokens_map.json")),
+      ...(await optionalJson("tokenizer/tokenizer_config.json")),
+    };
+    const listed = await readdir(join(modelDir, "tokenizer")).catch(() => [] as string[]);
+    if (!listed.includes("vocab.json") && listed.includes("tokenizer.json")) {
+      // What transformers writes since version 5: the same two tables in one file.
+      const { model } = (await json("tokenizer/tokenizer.json")) as {
+        model?: { vocab?: unknown; merges?: unknown };
+      };
+      return createClipTokenizer(
+        { vocab: model?.vocab, merges: model?.merges, settings },
+        vocabSize,
+        maxPositions,
+      );
+    }
+    const vocab = await json("tokenizer/vocab.json");
+    const file = "tokenizer/merges.txt";
+    files.add(file);
+    const merges = await readText(join(modelDir, file), file);
+    return createClipTokenizer({ vocab, merges, settings }, vocabSize, maxPositions);
+  };
+
   const index = await json("model_index.json");
   const pipeline = index._class_name;
   if (pipeline !== "StableDiffusionPipeline") {
@@ -84,27 +109,16 @@ export async function readModelFolder(modelDir: string): Promise<ModelFolder> {
       throw diffusionError("MODEL_UNSUPPORTED", { file: "unet/config.json", channels });
     }
   }
-  const merges = "tokenizer/merges.txt";
-  files.add(merges);
-  const tokenizer = createClipTokenizer(
-    {
-      vocab: await json("tokenizer/vocab.json"),
-      merges: await readText(join(modelDir, merges), merges),
-      settings: {
-        ...(await optionalJson("tokenizer/special_tokens_map.json")),
-        ...(await optionalJson("tokenizer/tokenizer_config.json")),
-      },
-    },
-    textEncoder.config.vocabSize,
-  );
-  if (tokenizer.length > textEncoder.config.maxPositions) {
-    throw diffusionError("MODEL_TOKENIZER_INVALID", { reason: "longer than the text encoder's positions" });
-  }
+  const tokenizer = await readTokenizer(textEncoder.config);
   const scheduler = await json("scheduler/scheduler_config.json");
   return { tokenizer, textEncoder, unet, vae, scheduler, files: [...files].toSorted() };
 }
 
-/** SHA-256, in hexadecimal, over the name and SHA-256 of each file, one line each. */
+/**
+ * SHA-256, in hexadecimal, over the SHA-256 and name of each file, one line each.
+ *
+ * @throws ENGINE_CANCELLED
+ */
 export async function hashFiles(
   modelDir: string,
   files: readonly string[],
@@ -113,11 +127,10 @@ export async function hashFiles(
   const whole = createHash("sha256");
   for (const file of files) {
     const hash = createHash("sha256");
-    const stream = createReadStream(join(modelDir, file), {
-      highWaterMark: 1 << 20,
-      ...(signal && { signal }),
-    });
-    for await (const chunk of stream) hash.update(chunk as Buffer);
+    for await (const chunk of createReadStream(join(modelDir, file), { highWaterMark: 1 << 20 })) {
+      throwIfCancelled(signal);
+      hash.update(chunk as Buffer);
+    }
     whole.update(`${hash.digest("hex")}  ${file}\n`);
   }
   return whole.digest("hex");

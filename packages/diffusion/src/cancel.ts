@@ -1,0 +1,6 @@
+import { diffusionError } from "./errors.ts";
+
+/** @throws ENGINE_CANCELLED, with the signal's reason as its cause. */
+export function throwIfCancelled(signal: AbortSignal | undefined): void {
+  if (signal?.aborted) throw diffusionError("ENGINE_CANCELLED", {}, signal.reason);
+}
