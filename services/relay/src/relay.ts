@@ -74,7 +74,7 @@ export async function startRelay(configInput: RelayConfigInput, deps: RelayDeps)
 
     let url = config.publicUrl === undefined ? "" : new URL(config.publicUrl).origin;
     const relayOrigin = () => url;
-    const position = () => follower.position()?.number;
+    const { position } = follower;
     const perAddress = createRateLimiter(limits.perAddress, { clock });
     const app = createApp(config, {
       auth: createAuthenticator(config, { relayOrigin, nonces, perAddress, clock }),

@@ -16,7 +16,12 @@ export type Tasks = {
 /** Beyond this the relay is still reading history, and asking for the rest at once would be too much. */
 const maxTailBlocks = 1_000n;
 
-export function createTasks(deps: { store: Store; chain: Chain; position: () => bigint | undefined }): Tasks {
+export function createTasks(deps: {
+  store: Store;
+  chain: Chain;
+  /** The last block in the store. */
+  position: () => { number: bigint } | undefined;
+}): Tasks {
   const { store, chain, position } = deps;
 
   /** Events of blocks that are not followed yet. Never kept: a reorganisation may take them back. */
@@ -30,7 +35,7 @@ export function createTasks(deps: { store: Store; chain: Chain; position: () => 
   return {
     find: async (taskId, enough) => {
       const stored = store.eventsOf(taskId);
-      const followed = position() ?? chain.addresses.deployedBlock - 1n;
+      const followed = position()?.number ?? chain.addresses.deployedBlock - 1n;
       const known = foldTask(stored);
       if (known !== undefined && enough(known)) return known;
       try {

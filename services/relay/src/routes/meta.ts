@@ -10,7 +10,7 @@ export type MetaRouteDeps = {
   db: Database;
   metrics: Metrics;
   /** The last block that is followed. */
-  position: () => bigint | undefined;
+  position: () => { number: bigint; hash: string } | undefined;
   relayOrigin: () => string;
 };
 
@@ -24,6 +24,7 @@ const healthSchema = z.object({
     reachable: z.boolean(),
     head_block: z.int().nullable(),
     followed_block: z.int().nullable(),
+    followed_hash: z.string().nullable().describe("Of that block, so that a reorganisation shows."),
     lag_blocks: z.int().nullable(),
   }),
 });
@@ -43,7 +44,8 @@ export function addMetaRoutes(app: OpenAPIHono<RelayEnv>, deps: MetaRouteDeps): 
   });
   app.openapi(health, async (c) => {
     const head = await chain.blockNumber().then(Number, () => null);
-    const followed = position() === undefined ? null : Number(position());
+    const at = position();
+    const followed = at === undefined ? null : Number(at.number);
     const lag =
       head === null ? null : Math.max(0, head - (followed ?? Number(chain.addresses.deployedBlock) - 1));
     if (lag !== null) lagGauge.set(lag);
@@ -53,7 +55,13 @@ export function addMetaRoutes(app: OpenAPIHono<RelayEnv>, deps: MetaRouteDeps): 
       {
         status: well ? ("ok" as const) : ("degraded" as const),
         database,
-        chain: { reachable: head !== null, head_block: head, followed_block: followed, lag_blocks: lag },
+        chain: {
+          reachable: head !== null,
+          head_block: head,
+          followed_block: followed,
+          followed_hash: at?.hash ?? null,
+          lag_blocks: lag,
+        },
       },
       well ? 200 : 503,
     );

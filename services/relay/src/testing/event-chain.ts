@@ -38,9 +38,10 @@ export type EventChain = {
   readonly addresses: AddressBook;
   /** Emits an event of the Task contract in a block of its own. */
   emit(name: string, args: Readonly<Record<string, unknown>>): Promise<void>;
+  headHash(): Promise<Hex>;
   snapshot(): Promise<string>;
-  /** Drops every block since the snapshot. */
-  revert(snapshot: string): Promise<void>;
+  /** Replaces the blocks since the snapshot by empty ones, and one more. */
+  reorganise(snapshot: string): Promise<void>;
 };
 
 export async function startEventChain(t: Pick<TestContext, "after">): Promise<EventChain> {
@@ -48,7 +49,7 @@ export async function startEventChain(t: Pick<TestContext, "after">): Promise<Ev
   t.after(() => chain.close());
   const transport = http(chain.url);
   const wallet = createWalletClient({ account, transport });
-  const client = createPublicClient({ transport, pollingInterval: 10 });
+  const client = createPublicClient({ transport, pollingInterval: 10, cacheTime: 0 });
   const request = client.request as (args: { method: string; params?: unknown[] }) => Promise<unknown>;
 
   const send = async (to: Hex | null, data: Hex) => {
@@ -82,9 +83,12 @@ export async function startEventChain(t: Pick<TestContext, "after">): Promise<Ev
       const padded = [...topics, ...Array<Hex>(4 - topics.length).fill(pad("0x"))];
       await send(contractAddress!, concat([numberToHex(topics.length, { size: 32 }), ...padded, data]));
     },
+    headHash: async () => (await client.getBlock()).hash,
     snapshot: async () => String(await request({ method: "evm_snapshot" })),
-    revert: async (snapshot) => {
+    reorganise: async (snapshot) => {
+      const { number: height } = await client.getBlock();
       if (!(await request({ method: "evm_revert", params: [snapshot] }))) throw new Error("no such snapshot");
+      while ((await client.getBlock()).number <= height) await request({ method: "evm_mine" });
     },
   };
 }

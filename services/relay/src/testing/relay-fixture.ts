@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
 import {
+  authorizeRequest,
   createKeySigner,
   filesDigest,
   imagesResult,
@@ -11,10 +12,10 @@ import {
   signSeedsRequest,
   taskHash,
 } from "@hydrogen/protocol";
+import { createRelayClient, type RelayClient } from "@hydrogen/sdk";
 import { bytesToHex, type Clock, type Hex, nowSec, systemClock, waitFor } from "@hydrogen/std";
 import { silentLogger } from "@hydrogen/telemetry";
 import { encode } from "fast-png";
-import { createRelayClient, type RelayClient } from "../../../../packages/sdk/src/relay-client.ts";
 import type { RelayConfigInput } from "../config.ts";
 import { type Relay, startRelay } from "../relay.ts";
 import { type EventChain, startEventChain } from "./event-chain.ts";
@@ -41,12 +42,24 @@ export function picture(number: number, side = 16): Uint8Array {
   return encode({ width: side, height: side, channels: 3, depth: 8, data });
 }
 
+export type RequestToSign = {
+  method?: "GET" | "POST";
+  path: string;
+  body?: Uint8Array;
+  relay?: string;
+  chainId?: number;
+  nonce?: Hex;
+  expirySec?: number;
+};
+
 export type Fixture = {
   readonly chain: EventChain;
   readonly relay: Relay;
   readonly dataDir: string;
   client(person: Person, clock?: Clock): RelayClient;
   fetch(path: string, init?: RequestInit): Promise<Response>;
+  /** A header for exactly this request, unless told otherwise. */
+  authorize(person: Person, request: RequestToSign): Promise<string>;
   /** The two fields of the seeds' scheme. */
   seedsFields(person: Person, params: SeedsParams): Promise<{ timestamp: number; signature: Hex }>;
   /** The same as a query. */
@@ -89,6 +102,19 @@ export async function startFixture(
         { signer, clock: clientClock },
       ),
     fetch: (path, init) => fetch(relay.url + path, init),
+    authorize: (person, request) =>
+      authorizeRequest(
+        person,
+        { chainId: request.chainId ?? chain.addresses.chainId, verifyingContract: chain.addresses.task },
+        {
+          relay: request.relay ?? relay.url,
+          method: request.method ?? "GET",
+          path: request.path,
+          body: request.body ?? new Uint8Array(),
+          nonce: request.nonce ?? bytesToHex(crypto.getRandomValues(new Uint8Array(32))),
+          expirySec: request.expirySec ?? nowSec(clock) + 60,
+        },
+      ),
     seedsFields,
     signSeeds: async (person, params) => {
       const { timestamp, signature } = await seedsFields(person, params);
@@ -96,10 +122,10 @@ export async function startFixture(
     },
     followed: async () => {
       const isThere = async () => {
-        const { chain } = await (await fetch(`${relay.url}/health`)).json();
-        return chain.lag_blocks === 0;
+        const health = await (await fetch(`${relay.url}/health`)).json();
+        return health.chain.followed_hash === (await chain.headHash());
       };
-      await waitFor(isThere, { clock: systemClock, intervalMs: 20 });
+      await waitFor(isThere, { clock: systemClock, intervalMs: 20, signal: AbortSignal.timeout(30_000) });
     },
     restart: async () => {
       const port = Number(new URL(relay.url).port);
@@ -111,7 +137,7 @@ export async function startFixture(
 }
 
 /** Each brings a task into a state, with the events the Task contract would emit on the way. */
-function createLives(chain: EventChain) {
+export function createLives(chain: EventChain) {
   const zero: Hex = `0x${"00".repeat(32)}`;
   const { creator, nodes } = people;
 
@@ -138,23 +164,29 @@ function createLives(chain: EventChain) {
       });
     }
   };
-  const revealed = (taskId: bigint, round: 0 | 1 | 2, files: readonly Uint8Array[]) =>
+  const revealed = (
+    taskId: bigint,
+    round: 0 | 1 | 2,
+    files: readonly Uint8Array[],
+    result = bytesToHex(imagesResult(files)),
+  ) =>
     chain.emit("TaskResultDisclosed", {
       taskId,
       node: nodes[round].address,
       round: BigInt(round),
-      result: bytesToHex(imagesResult(files)),
+      result,
       filesDigest: filesDigest(files),
     });
-  const succeeded = async (taskId: bigint, files: readonly Uint8Array[], text = argsText) => {
-    await drawn(taskId, text);
-    await revealed(taskId, 0, files);
-    await revealed(taskId, 1, files);
-    await chain.emit("TaskSuccess", {
-      taskId,
-      result: bytesToHex(imagesResult(files)),
-      resultNode: nodes[0].address,
-    });
+  /** Nodes 0 and 1 agree; node 2 stays silent. */
+  const succeeded = async (
+    taskId: bigint,
+    files: readonly Uint8Array[],
+    result = bytesToHex(imagesResult(files)),
+  ) => {
+    await drawn(taskId);
+    await revealed(taskId, 0, files, result);
+    await revealed(taskId, 1, files, result);
+    await chain.emit("TaskSuccess", { taskId, result, resultNode: nodes[0].address });
   };
   const aborted = async (taskId: bigint) => {
     await drawn(taskId);
