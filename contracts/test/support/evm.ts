@@ -145,7 +145,7 @@ export async function createEvm(options: { readonly errorsAbi?: Abi; readonly se
     ): Promise<Receipt> {
       const data = encodeFunctionData({
         abi: contract.abi as Abi,
-        functionName,
+        functionName: functionName as string,
         args: args as readonly unknown[],
       });
       return transact(
@@ -165,7 +165,7 @@ export async function createEvm(options: { readonly errorsAbi?: Abi; readonly se
     ): Promise<ContractFunctionReturnType<A, "view" | "pure", F>> {
       const data = encodeFunctionData({
         abi: contract.abi as Abi,
-        functionName,
+        functionName: functionName as string,
         args: args as readonly unknown[],
       });
       await stateManager.checkpoint();
@@ -181,7 +181,7 @@ export async function createEvm(options: { readonly errorsAbi?: Abi; readonly se
         throw new Reverted(output, contract.abi, functionName);
       return decodeFunctionResult({
         abi: contract.abi as Abi,
-        functionName,
+        functionName: functionName as string,
         data: output,
       }) as ContractFunctionReturnType<A, "view" | "pure", F>;
     },

@@ -5,6 +5,7 @@ import {
   type ContractFunctionArgs,
   type ContractFunctionName,
   encodeAbiParameters,
+  getAddress,
   type Hex,
   keccak256,
   maxUint256,
@@ -42,7 +43,7 @@ export interface NetworkOptions {
 }
 
 export function account(label: string): Address {
-  return `0x${keccak256(toHex(label)).slice(26)}`;
+  return getAddress(`0x${keccak256(toHex(label)).slice(26)}`);
 }
 
 export function resultDigest(statement: Statement): Hex {
