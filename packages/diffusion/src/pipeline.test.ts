@@ -129,13 +129,26 @@ test("stops between steps when it is cancelled, and can be used again", async ()
   assert.equal((await pipeline.generate(request)).images.length, 1);
 });
 
-test("does not start what was cancelled before or while it waited its turn", async () => {
+test("does not start what was cancelled before", async () => {
   await assert.rejects(pipeline.generate(request, { signal: AbortSignal.abort() }), {
     code: "ENGINE_CANCELLED",
   });
   await assert.rejects(loadPipeline(join(goldensDir, checkpoints[0]), { signal: AbortSignal.abort() }), {
     code: "ENGINE_CANCELLED",
   });
+});
+
+test("lets go at once of what is cancelled while it waits its turn", async () => {
+  const controller = new AbortController();
+  const ended: string[] = [];
+  const first = pipeline.generate(request, { onStep: () => controller.abort() });
+  const second = pipeline.generate(request, { signal: controller.signal });
+  await Promise.allSettled([
+    first.finally(() => ended.push("first")),
+    second.finally(() => ended.push("second")),
+  ]);
+  await assert.rejects(second, { code: "ENGINE_CANCELLED" });
+  assert.deepEqual(ended, ["second", "first"]);
 });
 
 test("refuses sizes that the model cannot make", async () => {

@@ -3,7 +3,7 @@
  * become pixels. Every part follows diffusers' `StableDiffusionPipeline`; docs/diffusion-parity.md says how closely.
  */
 import { Mutex } from "@hydrogen/std";
-import { throwIfCancelled } from "./cancel.ts";
+import { cancelled, throwIfCancelled } from "./cancel.ts";
 import { diffusionError } from "./errors.ts";
 import { timeFeatures, UNET_INPUTS } from "./graphs/unet.ts";
 import type { ModelFolder } from "./model/folder.ts";
@@ -117,6 +117,7 @@ export function createPipeline(
     const fields = schedulerFields(model.scheduler, request.scheduler.args);
     const noise = createNoiseStream(seed);
     const newScheduler = (): Scheduler => createScheduler(request.scheduler.method, { fields, steps, noise });
+    // Wrong settings are refused before anything is computed.
     newScheduler();
 
     const context = await encodePrompts(request);
@@ -160,10 +161,19 @@ export function createPipeline(
     defaults,
     async generate(request, hooks = {}) {
       const checked = checkRequest(request, defaults);
-      return turn.run(async () => {
-        if (closed) throw diffusionError("ENGINE_CLOSED");
-        throwIfCancelled(hooks.signal);
-        return generate(checked, hooks);
+      const { signal } = hooks;
+      throwIfCancelled(signal);
+      return new Promise((resolve, reject) => {
+        // While it waits its turn it can be cancelled at once, afterwards between steps.
+        const leave = () => reject(cancelled(signal));
+        signal?.addEventListener("abort", leave);
+        const run = async () => {
+          signal?.removeEventListener("abort", leave);
+          if (closed) throw diffusionError("ENGINE_CLOSED");
+          throwIfCancelled(signal);
+          return generate(checked, hooks);
+        };
+        turn.run(run).then(resolve, reject);
       });
     },
     close: () =>

@@ -88,7 +88,7 @@ function decodeKl(graph: Graph, latents: string, config: VaeKlConfig): string {
     hidden = conv(block.at("upsamplers.0.conv"), upsampleNearest(block, hidden), { in: width, out: width });
   });
   const normal = groupNorm(decoder.at("conv_norm_out"), hidden, channels, groups, 1e-6);
-  return conv(decoder.at("conv_out"), activate(decoder, normal, activation), {
+  return conv(decoder.at("conv_out"), activate(decoder, normal, "silu"), {
     in: channels,
     out: config.outChannels,
   });
