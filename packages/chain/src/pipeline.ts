@@ -34,6 +34,7 @@ type Content = Pick<OutboxRecord, "to" | "data" | "valueWei" | "gas">;
 const rebroadcastMs = 5_000;
 const reviewMs = 1_000;
 const firstReviewMs = 25;
+const lostAfterMs = 5_000;
 const transferGas = 21_000n;
 
 export function createPipeline(
@@ -223,7 +224,7 @@ export function createPipeline(
       const sinceMs = missingSinceMs.get(key) ?? clock.nowMs();
       missingSinceMs.set(key, sinceMs);
       // The receipt may only be late; and while the other transaction can be reorganised away, ours could still win.
-      if (clock.nowMs() - sinceMs < reviewMs || record.nonce >= counts.settled) return;
+      if (clock.nowMs() - sinceMs < lostAfterMs || record.nonce >= counts.settled) return;
       missingSinceMs.delete(key);
       log.warn("somebody else used the nonce, signing anew", { key, call: record.name, nonce: record.nonce });
       return signing.run(async () => signAgain(record, await nextNonce(), cap(await quote(head)), head));
@@ -271,7 +272,11 @@ export function createPipeline(
       broadcastAtMs.delete(record.key);
       abis.delete(record.key);
     }
-    reviewed = head;
+    // A receipt from above the head: the head is old, and what has happened since would go unnoticed.
+    const isOld = outbox
+      .pending()
+      .some(({ receipt }) => receipt !== undefined && receipt.blockNumber > head.number);
+    reviewed = isOld ? undefined : head;
     settle(head);
   };
 
@@ -330,9 +335,10 @@ export function createPipeline(
   };
 
   const untilNews = async (): Promise<void> => {
+    if (reviewed === undefined) return clock.sleep(firstReviewMs, signal);
     const over = new AbortController();
     const ends = signal === undefined ? over.signal : AbortSignal.any([signal, over.signal]);
-    const news: Promise<unknown>[] = [woken.promise, chain.nextHead(reviewed?.hash, ends)];
+    const news: Promise<unknown>[] = [woken.promise, chain.nextHead(reviewed.hash, ends)];
     const open = outbox.pending().filter(({ state }) => state === "open");
     if (open.length > 0) {
       // Soon after a broadcast, and ever later: chains that mine at once answer at once.

@@ -1,14 +1,14 @@
 import assert from "node:assert/strict";
 import { describe, it, type TestContext } from "node:test";
-import { waitFor } from "@hydrogen/std";
 import { openDatabase } from "@hydrogen/storage";
 import { type Hex, keccak256, parseGwei, parseTransaction } from "viem";
 import { transferCall } from "./calls.ts";
 import { connectRpc, type EvmRpc } from "./rpc.ts";
-import { createSender, type Sender } from "./sender.ts";
+import { createSender, type Sender, type SenderOptions } from "./sender.ts";
 import { chainMigrations, sqliteOutbox } from "./sqlite.ts";
 import {
   accounts,
+  eventually,
   fastClock,
   faultyLine,
   funds,
@@ -25,6 +25,7 @@ async function senderOver(
   t: TestContext,
   chain: TestChain,
   intercept: Intercept,
+  options: Partial<SenderOptions> = {},
 ): Promise<{ sender: Sender; rpc: EvmRpc }> {
   const rpc = await connectRpc(
     { rpcUrl: chain.url, pollMs: 500, transport: faultyLine(chain.url, intercept) },
@@ -32,7 +33,7 @@ async function senderOver(
   );
   t.after(rpc.close);
   const outbox = sqliteOutbox(openDatabase(":memory:", chainMigrations));
-  return { rpc, sender: createSender({ chain: rpc, account: alice, outbox }, { clock }) };
+  return { rpc, sender: createSender({ chain: rpc, account: alice, outbox, ...options }, { clock }) };
 }
 
 /** Another program that uses the same account. */
@@ -85,12 +86,38 @@ describe("concurrent use of one account", () => {
     assert.equal((await sender.submit(request)).nonce, 0);
     await sendElsewhere(chain, 0, 100n, parseGwei("900"));
     await chain.mine();
-    await waitFor(() => sender.record("pay")?.nonce === 1, { clock });
+    await eventually(() => sender.record("pay")?.nonce === 1, clock);
     await chain.mine();
     const { receipt } = await sender.send(request);
     assert.equal(receipt.blockNumber, 2n);
     assert.equal(sender.record("pay")?.attempts.length, 2);
     assert.equal(await chain.balanceOf(bob), funds + 101n);
+  });
+
+  it("does not sign anew while a reorg could still undo the other program's transaction", async (t) => {
+    const chain = await startTestChain(t, { manual: true });
+    const { sender } = await senderOver(t, chain, (_method, _params, next) => next(), { confirmations: 2 });
+    await sender.submit({ key: "pay", call: transferCall(bob.address, 1n) });
+    await sendElsewhere(chain, 0, 100n, parseGwei("900"));
+    await chain.mine();
+    const laterMs = clock.nowMs() + 20_000;
+    await eventually(() => clock.nowMs() > laterMs, clock);
+    assert.equal(sender.record("pay")?.attempts.length, 1);
+    await chain.mine();
+    await eventually(() => sender.record("pay")?.nonce === 1, clock);
+  });
+
+  it("does not sign anew when only the receipt is late", async (t) => {
+    const chain = await startTestChain(t);
+    let firstAskedMs: number | undefined;
+    const { sender } = await senderOver(t, chain, async (method, _params, next) => {
+      if (method !== "eth_getTransactionReceipt") return next();
+      firstAskedMs ??= clock.nowMs();
+      return clock.nowMs() - firstAskedMs < 3_000 ? null : next();
+    });
+    await sender.send({ key: "pay", call: transferCall(bob.address, 1n) });
+    assert.equal(sender.record("pay")?.attempts.length, 1);
+    assert.equal(await chain.balanceOf(bob), funds + 1n);
   });
 
   it("broadcasts again what the chain forgot", async (t) => {
@@ -101,10 +128,13 @@ describe("concurrent use of one account", () => {
       lost++;
       return keccak256(params[0] as Hex); // accepted, and lost
     });
-    await sender.send({ key: "pay", call: transferCall(bob.address, 1n) });
+    await sender.submit({ key: "lost", call: transferCall(bob.address, 1n) });
+    await sender.send({ key: "next", call: transferCall(bob.address, 1n) });
+    await sender.wait("lost");
     assert.equal(lost, 1);
-    assert.equal(sender.record("pay")?.attempts.length, 1);
-    assert.equal(await chain.balanceOf(bob), funds + 1n);
+    assert.deepEqual([sender.record("lost")?.nonce, sender.record("next")?.nonce], [0, 1]);
+    assert.equal(sender.record("lost")?.attempts.length, 1);
+    assert.equal(await chain.balanceOf(bob), funds + 2n);
   });
 
   it("replaces a transaction that nobody mines at the same nonce for a higher fee", async (t) => {
@@ -117,12 +147,13 @@ describe("concurrent use of one account", () => {
       return stingy ? keccak256(params[0] as Hex) : next();
     });
     await sender.submit({ key: "pay", call: transferCall(bob.address, 1n) });
-    await waitFor(
+    await eventually(
       async () => {
         await chain.mine();
         return !stingy;
       },
-      { clock, intervalMs: 2_000 },
+      clock,
+      2_000,
     );
     await chain.mine();
     await sender.wait("pay");
@@ -140,7 +171,7 @@ describe("concurrent use of one account", () => {
       return next();
     });
     await sender.submit({ key: "pay", call: transferCall(bob.address, 1n) });
-    await waitFor(() => reviews >= 10, { clock }); // ten times five seconds of the sender's clock
+    await eventually(() => reviews >= 10, clock); // ten times five seconds of the sender's clock
     assert.equal(sender.record("pay")!.attempts.length, 1);
   });
 
@@ -171,7 +202,7 @@ describe("concurrent use of one account", () => {
     let sent = 0;
     for (let i = 0; i < 10; i++) {
       const request = { key: `pay ${i}`, call: transferCall(bob.address, 1n) };
-      await waitFor(
+      await eventually(
         () =>
           sender.send(request).then(
             () => ++sent,
@@ -180,7 +211,7 @@ describe("concurrent use of one account", () => {
               return undefined;
             },
           ),
-        { clock },
+        clock,
       );
     }
     assert.equal(sent, 10);

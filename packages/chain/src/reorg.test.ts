@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
 import { describe, it, type TestContext } from "node:test";
-import { isHydrogenError, waitFor } from "@hydrogen/std";
+import { isHydrogenError } from "@hydrogen/std";
 import { openDatabase } from "@hydrogen/storage";
 import { transferCall } from "./calls.ts";
 import { type Chain, connectChain } from "./chain.ts";
 import { createFollower, type Follower, type FollowerOptions } from "./follower.ts";
 import { createSender } from "./sender.ts";
 import { chainMigrations, sqliteCursor, sqliteOutbox } from "./sqlite.ts";
-import { accounts, fastClock, faultyLine, funds, startTestChain } from "./testing.ts";
+import { accounts, eventually, fastClock, faultyLine, funds, startTestChain } from "./testing.ts";
 import { startTestNetwork, type TestNetwork } from "./testing-network.ts";
 
 const [, bob, carol] = accounts as [(typeof accounts)[0], (typeof accounts)[0], (typeof accounts)[0]];
@@ -75,7 +75,7 @@ describe("follower in a reorg", () => {
       await network.revert(fork);
       for (const value of [4, 5, 6]) await give(network, value);
       await network.mine(confirmations);
-      await waitFor(() => gifts().length === 4, { clock });
+      await eventually(() => gifts().length === 4, clock);
       assert.deepEqual(gifts(), [1, 4, 5, 6]);
       assert.equal(reorgs.length, 1);
       // Back to the newest canonical block it had been at.
@@ -92,10 +92,10 @@ describe("follower in a reorg", () => {
     await follower.caughtUp();
     await network.revert(fork);
     await give(network, 3);
-    await waitFor(() => gifts().join() === "3", { clock });
+    await eventually(() => gifts().join() === "3", clock);
     await network.revert(fork);
     await give(network, 4);
-    await waitFor(() => gifts().join() === "4", { clock });
+    await eventually(() => gifts().join() === "4", clock);
   });
 
   it("recovers from one that happened while it was away, deeper than its memory", async (t) => {
@@ -150,23 +150,28 @@ describe("follower in a reorg", () => {
     const { addresses } = network.chain;
     const chain = await connectChain({ rpcUrl: network.url, addresses, pollMs: 100, transport }, { clock });
     t.after(chain.close);
-    const { follower, gifts } = keepLedger(t, chain);
+    const { follower, gifts, reorgs } = keepLedger(t, chain);
     await follower.caughtUp();
     assert.ok(switched);
     assert.deepEqual(gifts(), [7, 8, 9]);
+    // Nothing of the mixture was committed.
+    assert.deepEqual(reorgs, []);
+    const { number, hash } = follower.position()!;
+    assert.equal((await network.chain.block(number)).hash, hash);
   });
 
   it("does not mistake a server that lags for a reorg", async (t) => {
     const network = await startTestNetwork(t);
     await give(network, 1);
     let lag = 0n;
+    let missing = 0;
     const transport = faultyLine(network.url, async (method, params, next) => {
       if (method !== "eth_getBlockByNumber" || lag === 0n) return next();
-      const head = (await network.chain.blockNumber()) - lag;
-      const asked = params[0] === "latest" ? head : BigInt(params[0] as string);
-      return asked > head
-        ? null
-        : network.chain.request({ method, params: [`0x${asked.toString(16)}`, false] });
+      const newest = await network.chain.blockNumber();
+      const asked = params[0] === "latest" ? newest - lag : BigInt(params[0] as string);
+      // The server that is asked for a number lags more than the one that is asked for the head.
+      if (params[0] !== "latest" && asked >= newest - lag) return ++missing && null;
+      return network.chain.request({ method, params: [`0x${asked.toString(16)}`, false] });
     });
     const { addresses } = network.chain;
     const chain = await connectChain({ rpcUrl: network.url, addresses, pollMs: 100, transport }, { clock });
@@ -174,10 +179,10 @@ describe("follower in a reorg", () => {
     const { follower, gifts, reorgs } = keepLedger(t, chain, { pageBlocks: 1 });
     await follower.caughtUp();
     lag = 1n;
-    await chain.nextHead((await network.chain.head()).hash);
+    await eventually(() => missing > 0, clock);
     await give(network, 2);
     lag = 0n;
-    await waitFor(() => gifts().length === 2, { clock });
+    await eventually(() => gifts().length === 2, clock);
     assert.deepEqual(gifts(), [1, 2]);
     assert.deepEqual(reorgs, []);
   });
@@ -195,15 +200,16 @@ describe("sender in a reorg", () => {
     const [{ hash }] = await Promise.all([sender.wait("first"), sender.wait("second")]);
     await chain.revert(fork);
     assert.equal(await chain.balanceOf(carol), funds);
-    await waitFor(() => sender.record("first")?.state === "open", { clock });
-    await waitFor(
+    await eventually(() => sender.record("first")?.state === "open", clock);
+    await eventually(
       async () => {
         await chain.mine();
         return (await chain.nonceOf(bob)) === 2;
       },
-      { clock, intervalMs: 1_000 },
+      clock,
+      1_000,
     );
-    await waitFor(() => sender.record("second")?.state === "mined", { clock });
+    await eventually(() => sender.record("second")?.state === "mined", clock);
     assert.equal((await sender.wait("first")).hash, hash);
     assert.equal(await chain.balanceOf(carol), funds + 2n);
   });
@@ -214,10 +220,10 @@ describe("sender in a reorg", () => {
     const sender = createSender({ chain: chain.rpc, account: bob, outbox, confirmations: 2 }, { clock });
     const fork = await chain.snapshot();
     const sent = sender.send({ key: "pay", call: transferCall(carol.address, 1n) });
-    await waitFor(() => sender.record("pay") !== undefined, { clock });
+    await eventually(() => sender.record("pay") !== undefined, clock);
     const { raw } = sender.record("pay")!.attempts[0]!;
     await chain.mine();
-    await waitFor(() => sender.record("pay")?.state === "mined", { clock });
+    await eventually(() => sender.record("pay")?.state === "mined", clock);
     await chain.revert(fork);
     await chain.mine();
     await chain.rpc.request({ method: "eth_sendRawTransaction", params: [raw] }).catch(() => undefined);

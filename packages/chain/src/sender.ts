@@ -88,7 +88,6 @@ export function createSender(options: SenderOptions, deps: SenderDeps = {}): Sen
   const outbox = options.outbox(`${chain.chainId}:${account.address.toLowerCase()}`);
   const quote = createFeeQuoter(chain, clock);
   const pipeline = createPipeline({ ...options, outbox }, { clock, log, signal: deps.signal, quote });
-  const preparing = new Map<string, Promise<OutboxRecord>>();
 
   const prepare = async ({ key, call, gas }: SendRequest): Promise<OutboxRecord> => {
     const limit = gas ?? (await preflight(chain, account.address, call));
@@ -97,12 +96,7 @@ export function createSender(options: SenderOptions, deps: SenderDeps = {}): Sen
 
   const submit = async (request: SendRequest): Promise<OutboxRecord> => {
     const { key, call } = request;
-    let record = outbox.get(key);
-    if (record === undefined) {
-      const pending = preparing.get(key) ?? prepare(request).finally(() => preparing.delete(key));
-      preparing.set(key, pending);
-      record = await pending;
-    }
+    const record = outbox.get(key) ?? (await prepare(request));
     if (!sameCall(record, call))
       throw chainError("OUTBOX_KEY_REUSED", { key, first: record.name, now: call.name });
     return record;

@@ -1,5 +1,5 @@
 /** For this package's tests: accounts, and a line to the chain that fails where it is told to. */
-import { type Clock, systemClock } from "@hydrogen/std";
+import { type Clock, systemClock, waitFor } from "@hydrogen/std";
 import { custom, type LocalAccount, type Transport } from "viem";
 import { privateKeyToAccount } from "viem/accounts";
 
@@ -47,4 +47,17 @@ export function fastClock(factor: number): Clock {
     nowMs: () => startMs + (systemClock.nowMs() - startMs) * factor,
     sleep: (ms, signal) => systemClock.sleep(ms / factor, signal),
   };
+}
+
+/** Waits for something that must become true; fails after 20 s. */
+export function eventually(
+  probe: () => Promise<unknown> | unknown,
+  clock: Clock = systemClock,
+  intervalMs = 50,
+): Promise<unknown> {
+  return waitFor(async () => Boolean(await probe()), {
+    clock,
+    intervalMs,
+    signal: AbortSignal.timeout(20_000),
+  });
 }
