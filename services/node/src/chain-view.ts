@@ -1,7 +1,7 @@
 /** Reads the chain in the node's own terms. */
 import type { Chain } from "@hydrogen/chain";
 import { type NodeStatus, similar, type TaskStatus, TaskType, Verdict } from "@hydrogen/protocol";
-import { equalBytes, equalHex, type Hex, hexToBytes } from "@hydrogen/std";
+import { type Clock, equalBytes, equalHex, type Hex, hexToBytes } from "@hydrogen/std";
 import type { ChainTask } from "./chain-task.ts";
 import type { NodeView } from "./reconciler.ts";
 
@@ -10,16 +10,28 @@ export type ChainView = {
   readNode(): Promise<NodeView>;
 };
 
+const parametersLifetimeMs = 60_000;
+
 /** @param payout where the operator wants earnings to go */
-export function createChainView(chain: Chain, self: Hex, payout: Hex): ChainView {
+export function createChainView(chain: Chain, self: Hex, payout: Hex, clock: Clock): ChainView {
+  let known: { parameters: Promise<Parameters>; untilMs: number } | undefined;
+  const parameters = (): Promise<Parameters> => {
+    if (known === undefined || clock.nowMs() >= known.untilMs) {
+      known = { parameters: chain.task.getParameters(), untilMs: clock.nowMs() + parametersLifetimeMs };
+      known.parameters.catch(() => {
+        known = undefined;
+      });
+    }
+    return known.parameters;
+  };
   return {
     readTask: async (taskId) => {
-      const [info, parameters] = await Promise.all([chain.task.getTask(taskId), chain.task.getParameters()]);
-      return taskOf(info, parameters);
+      const [info, current] = await Promise.all([chain.task.getTask(taskId), parameters()]);
+      return taskOf(info, current);
     },
     readNode: async () => {
-      const info = await chain.node.getNodeInfo(self);
-      const [balanceWei, requiredStakeWei] = await Promise.all([
+      const [info, balanceWei, requiredStakeWei] = await Promise.all([
+        chain.node.getNodeInfo(self),
         chain.token.balanceOf(self),
         chain.node.stakeAmount(),
       ]);

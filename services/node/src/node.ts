@@ -80,7 +80,7 @@ export async function startNode(config: NodeConfig, deps: NodeDeps = {}): Promis
       { chain, account, outbox: sqliteOutbox(data.db) },
       { clock, log, signal: senderStop.signal },
     );
-    const send = createSend(sender);
+    const send = createSend(chain, sender);
     const relay = createRelayClient(
       { url: config.relayUrl, chainId: chain.chainId, taskContract: addresses.task },
       { signer: account, clock, randomBytes: random },
@@ -102,7 +102,7 @@ export async function startNode(config: NodeConfig, deps: NodeDeps = {}): Promis
     const metrics = new Metrics();
     const nodeMetrics = createNodeMetrics(metrics);
     const chainClock = createChainClock(clock);
-    const view = createChainView(chain, self, payout);
+    const view = createChainView(chain, self, payout, clock);
     const jobs = createJobs({ clock, log, onEnd: () => reconciler.wake() });
     const reconciler = createReconciler({
       self,

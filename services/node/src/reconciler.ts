@@ -194,9 +194,9 @@ export function createReconciler(deps: ReconcilerDeps): Reconciler {
 
   const pass = async (): Promise<void> => {
     const since = jobs.moment();
-    const head = await deps.readHead();
+    const [head, view] = await Promise.all([deps.readHead(), deps.readNode()]);
     chainClock.observe(head.timestampSec);
-    node = await deps.readNode();
+    node = view;
     if (node.taskId !== 0n) await select(node.taskId);
     actions = new Map();
     await passRounds();

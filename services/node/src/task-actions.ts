@@ -58,7 +58,10 @@ export function createTaskActions(deps: TaskActionsDeps) {
     );
     try {
       const outcome = await runTask(deps.run, round, task.taskType, {
-        onProgress: ({ stage, step, steps }) => progress.report({ stage, step, steps }),
+        onProgress: ({ stage, step, steps }) => {
+          progress.report({ stage, step, steps });
+          if (stage === "running") void reach("running");
+        },
         signal,
       });
       await reach("executed");

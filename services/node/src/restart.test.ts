@@ -1,0 +1,75 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { NodeStatus, TaskStatus, Verdict } from "@hydrogen/protocol";
+import { deferred } from "@hydrogen/std";
+import { startTestNetwork, type TestNode } from "./testing/test-network.ts";
+
+const cnx = 10n ** 18n;
+
+/** Every point of a node's life with its first task, in the order it passes them. */
+const beforeTheTask = ["approve:before", "approve:mined", "join:before", "join:mined"];
+const untilRevealed = [
+  "selected",
+  "args:fetched",
+  "args:kept",
+  "running",
+  "executed",
+  "outcome:kept",
+  "commit:before",
+  "commit:sending",
+  "commit:mined",
+  "reveal:before",
+  "reveal:sending",
+  "reveal:mined",
+];
+const afterwards = [
+  "upload:before",
+  "upload:after",
+  "upload:kept",
+  "report:before",
+  "report:sending",
+  "report:mined",
+  "closing",
+];
+
+async function dieAt(node: TestNode, points: readonly string[]): Promise<void> {
+  for (const point of points) {
+    const killed = node.spawn(point);
+    assert.equal(await killed.exited, "SIGKILL", point);
+  }
+}
+
+test("a node killed at every step of its life joins once, loses no task, and is paid in full", {
+  timeout: 180_000,
+}, async (t) => {
+  const network = await startTestNetwork(t, { parameters: { revealSec: 600n, uploadSec: 600n } });
+  const [mortal, ...others] = network.nodes as [TestNode, TestNode, TestNode];
+  // The others hold back their reveals, so that the mortal node becomes the result node.
+  const mayReveal = deferred<void>();
+  for (const node of others)
+    await node.start({ faults: (point) => (point === "reveal:before" ? mayReveal.promise : undefined) });
+  await dieAt(mortal, beforeTheTask);
+  await network.joined(0, 1, 2);
+
+  const taskId = await network.createTask();
+  await dieAt(mortal, untilRevealed);
+  mayReveal.resolve();
+  await network.until(async () => (await network.chain.task.getTask(taskId)).status === TaskStatus.Uploading);
+  await dieAt(mortal, afterwards);
+
+  const task = await network.chain.task.getTask(taskId);
+  assert.equal(task.status, TaskStatus.Done);
+  assert.deepEqual(task.verdicts, [Verdict.Result, Verdict.Result, Verdict.Result]);
+  assert.equal(task.nodes[Number(task.resultRound)], mortal.address);
+  const info = await network.chain.node.getNodeInfo(mortal.address);
+  assert.equal(info.status, NodeStatus.Available);
+  assert.equal(info.stakeWei, 400n * cnx);
+  assert.equal(info.earnedWei, 10n * cnx);
+  assert.equal(info.misses, 0n);
+  assert.equal(await network.chain.token.balanceOf(mortal.address), 600n * cnx);
+  assert.ok((await network.relayClient.getResult(taskId, 0)).length > 0);
+
+  // And it is as good as new.
+  mortal.spawn();
+  await network.runTask();
+});
