@@ -199,7 +199,7 @@ def make_checkpoints():
         "deep-tiny-v",
         "!",
         {"text_encoder": bf16, "unet": f16, "vae": f32},
-        lambda vocab: text_encoder(vocab, 4, hidden_act="gelu", num_attention_heads=2),
+        lambda vocab: text_encoder(vocab, 4, hidden_act="gelu", num_attention_heads=2, layer_norm_eps=1e-2),
         lambda: randomize(
             UNet2DConditionModel(
                 sample_size=[6, 10],
@@ -214,7 +214,7 @@ def make_checkpoints():
                 use_linear_projection=True,
                 flip_sin_to_cos=False,
                 freq_shift=1,
-                norm_eps=1e-6,
+                norm_eps=1e-2,
                 act_fn="mish",
             ),
             5,
