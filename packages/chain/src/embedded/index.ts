@@ -16,6 +16,7 @@ import { createRules } from "./rules.ts";
 import { migrations } from "./schema.ts";
 import { createSimulator } from "./simulation.ts";
 
+export type { ChainLog } from "./chain.ts";
 export { embeddedChainError } from "./errors.ts";
 
 export type EmbeddedChainOptions = {

@@ -54,7 +54,9 @@ export function getLogs(chain: Chain, value: unknown): Record<string, unknown>[]
   const range = parseLogRange(query);
   const from = numberOf(chain, range.from);
   const to = numberOf(chain, range.to);
-  if (from > to) throw invalidParams("invalid block range params");
+  if (from > to && typeof range.from === "number" && typeof range.to === "number") {
+    throw invalidParams("invalid block range params");
+  }
   return logsBetween(chain, filter, from, to);
 }
 
