@@ -40,7 +40,7 @@ export type Outbox = {
   put(record: OutboxRecord): void;
 };
 
-/** Opens the outbox of one account on one chain; `scope` names both. */
+/** Opens the outbox of one account on one chain; `scope` names both. A chain that was reset is another chain. */
 export type OutboxStore = (scope: string) => Outbox;
 
 /** For programs that need no durability, such as a page in a browser. */

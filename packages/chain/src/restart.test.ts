@@ -68,6 +68,16 @@ describe("sender killed with -9", () => {
 });
 
 describe("sender started again", () => {
+  it("does not take what it did on a chain before its reset for done", async (t) => {
+    const outbox = sqliteOutbox(openDatabase(":memory:", chainMigrations));
+    for (const salt of [1n, 2n]) {
+      const chain = await startTestChain(t, { salt });
+      const sender = createSender({ chain: chain.rpc, account: alice, outbox });
+      await sender.send({ key: "pay", call: transferCall(bob.address, 1n) });
+      assert.equal(await chain.balanceOf(bob), funds + 1n);
+    }
+  });
+
   it("resumes what an earlier one left, without being asked for it by key", async (t) => {
     const chain = await startTestChain(t, { manual: true });
     const db = openDatabase(":memory:", chainMigrations);

@@ -46,6 +46,8 @@ export type RpcDeps = {
 
 export type EvmRpc = {
   readonly chainId: number;
+  /** Of block 0: tells a chain from another that has its id, such as a development chain before and after a reset. */
+  readonly genesisHash: Hex;
   readonly rpcUrl: string;
   /** For whatever is not here; its errors are viem's. */
   readonly client: PublicClient;
@@ -115,7 +117,18 @@ export async function connectRpc(options: RpcOptions, deps: RpcDeps = {}): Promi
   };
   const head = () => block("latest");
   const watch = createHeadWatch({ wsUrl, pollMs, head }, { clock, log, signal: closing.signal });
-  return { chainId, rpcUrl, client, request: rpcRequest, head, block, nextHead: watch.next, close };
+  const genesisHash = (await block(0n)).hash;
+  return {
+    chainId,
+    genesisHash,
+    rpcUrl,
+    client,
+    request: rpcRequest,
+    head,
+    block,
+    nextHead: watch.next,
+    close,
+  };
 }
 
 export type RpcHead = { number: Hex; hash: Hex; parentHash: Hex; timestamp: Hex; baseFeePerGas?: Hex | null };

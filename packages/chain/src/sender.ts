@@ -25,8 +25,10 @@ export type SendRequest = {
    */
   key: string;
   call: Call;
-  /** Gas limit. Skips the simulation: for a call that depends on one still on its way. Default: estimate × 1.25. */
+  /** Gas limit. Skips the simulation: for a call that depends on one still on its way. Default: estimate + `spareGas`. */
   gas?: bigint | undefined;
+  /** For a call that costs more if another transaction comes first. Unused gas is not paid. Default: a quarter. */
+  spareGas?: bigint | undefined;
 };
 
 export type SendWait = {
@@ -85,12 +87,12 @@ export type Sender = {
 export function createSender(options: SenderOptions, deps: SenderDeps = {}): Sender {
   const { chain, account } = options;
   const { clock = systemClock, log = noLog } = deps;
-  const outbox = options.outbox(`${chain.chainId}:${account.address.toLowerCase()}`);
+  const outbox = options.outbox(`${chain.chainId}:${chain.genesisHash}:${account.address.toLowerCase()}`);
   const quote = createFeeQuoter(chain, clock);
   const pipeline = createPipeline({ ...options, outbox }, { clock, log, signal: deps.signal, quote });
 
-  const prepare = async ({ key, call, gas }: SendRequest): Promise<OutboxRecord> => {
-    const limit = gas ?? (await preflight(chain, account.address, call));
+  const prepare = async ({ key, call, gas, spareGas }: SendRequest): Promise<OutboxRecord> => {
+    const limit = gas ?? (await preflight(chain, account.address, call, spareGas));
     return pipeline.enqueue(key, call, limit);
   };
 

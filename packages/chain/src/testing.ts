@@ -1,6 +1,6 @@
 /** For this package's tests: the embedded chain with accounts, blocks and reorgs at hand. */
 import type { TestContext } from "node:test";
-import { type Hex, parseEther } from "viem";
+import { type Hex, parseEther, zeroAddress } from "viem";
 import { startEmbeddedChain } from "./embedded/index.ts";
 import { connectRpc, type EvmRpc } from "./rpc.ts";
 import { accounts, forward } from "./testing-line.ts";
@@ -22,16 +22,18 @@ export type TestChain = {
   nonceOf(account: { address: Hex }): Promise<number>;
 };
 
-/** @param manual blocks are made by `mine` only; else as soon as a transaction waits */
+/**
+ * @param manual blocks are made by `mine` only; else as soon as a transaction waits
+ * @param salt makes it another chain than one started in the same second
+ */
 export async function startTestChain(
   t: Pick<TestContext, "after">,
-  { manual = false, dataDir }: { manual?: boolean; dataDir?: string } = {},
+  { manual = false, salt = 0n }: { manual?: boolean; salt?: bigint } = {},
 ): Promise<TestChain> {
   const chain = await startEmbeddedChain({
     dev: true,
-    alloc: Object.fromEntries(accounts.map(({ address }) => [address, funds])),
+    alloc: { ...Object.fromEntries(accounts.map(({ address }) => [address, funds])), [zeroAddress]: salt },
     ...(manual && { blockTimeSec: 1_000_000 }),
-    ...(dataDir !== undefined && { dataDir }),
   });
   const rpc = await connectRpc({ rpcUrl: chain.url, pollMs: 20 });
   t.after(async () => {
