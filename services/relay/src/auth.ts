@@ -5,7 +5,7 @@
 import { keccak256, recoverSeedsSigners, type SeedsParams, verifyAuthorization } from "@hydrogen/protocol";
 import { type Clock, type Hex, nowSec } from "@hydrogen/std";
 import type { Context, MiddlewareHandler } from "hono";
-import { readBody } from "./body.ts";
+import { type BodyBudget, withBody } from "./body.ts";
 import type { RelayConfig } from "./config.ts";
 import { relayError } from "./errors.ts";
 import type { Nonces } from "./nonces.ts";
@@ -88,26 +88,24 @@ export function signed(
 /** For JSON bodies, which are read after the header was checked and only up to the limit. */
 export function signedJson(
   auth: Authenticator,
-  maxBytes: number,
+  { maxBytes, budget }: { maxBytes: number; budget: BodyBudget },
   pathParams: (c: Context) => SeedsParams = () => ({}),
 ): MiddlewareHandler<RelayEnv> {
   return async (c, next) => {
     const identity = auth.fromHeader(c);
-    const body = await readBody(c, maxBytes);
-    // Validators read the body through this cache, which holds promises whatever its type says.
-    Object.assign(c.req.bodyCache, { arrayBuffer: Promise.resolve(body.buffer) });
-    if (identity === undefined) {
-      const { timestamp, signature, ...params } = jsonObject(body);
-      const given = [timestamp, signature].map((value) => (value === undefined ? value : String(value)));
-      c.set(
-        "signers",
-        auth.fromSeeds({ ...params, ...pathParams(c) } as SeedsParams, given[0], given[1]).signers,
-      );
-    } else {
-      if (keccak256(body) !== identity.bodyHash) throw relayError("RELAY_BODY_MISMATCH");
-      c.set("signers", identity.signers);
-    }
-    await next();
+    await withBody(c, maxBytes, budget, async (body) => {
+      // Validators read the body through this cache, which holds promises whatever its type says.
+      Object.assign(c.req.bodyCache, { arrayBuffer: Promise.resolve(body.buffer) });
+      if (identity === undefined) {
+        const { timestamp, signature, ...params } = jsonObject(body);
+        const signed = { ...params, ...pathParams(c) } as SeedsParams;
+        c.set("signers", auth.fromSeeds(signed, optionalText(timestamp), optionalText(signature)).signers);
+      } else {
+        if (keccak256(body) !== identity.bodyHash) throw relayError("RELAY_BODY_MISMATCH");
+        c.set("signers", identity.signers);
+      }
+      await next();
+    });
   };
 }
 
@@ -116,6 +114,10 @@ export function requireSigner(signers: Signers, may: (signer: Hex) => boolean): 
   const signer = signers.find(may);
   if (signer === undefined) throw relayError("RELAY_SIGNER_NOT_ALLOWED", { signer: signers[0] });
   return signer;
+}
+
+function optionalText(value: unknown): string | undefined {
+  return value === undefined ? undefined : String(value);
 }
 
 function jsonObject(body: Uint8Array): Record<string, unknown> {

@@ -1,4 +1,5 @@
 /** Request bodies as streams with a limit. */
+import { concatBytes } from "@hydrogen/std";
 import type { Context } from "hono";
 import { relayError } from "./errors.ts";
 
@@ -16,16 +17,43 @@ export async function* streamBody(c: Context, maxBytes: number): AsyncGenerator<
   }
 }
 
-/** The whole body. @throws RELAY_BODY_TOO_LARGE */
-export async function readBody(c: Context, maxBytes: number): Promise<Uint8Array<ArrayBuffer>> {
-  const chunks: Uint8Array[] = [];
-  for await (const chunk of streamBody(c, maxBytes)) chunks.push(chunk);
-  const size = chunks.reduce((total, chunk) => total + chunk.length, 0);
-  const whole = new Uint8Array(size);
-  let at = 0;
-  for (const chunk of chunks) {
-    whole.set(chunk, at);
-    at += chunk.length;
+/** How many bytes of bodies are in memory, over all requests. */
+export type BodyBudget = { take(bytes: number): void; give(bytes: number): void };
+
+/** `take` throws RELAY_BUSY when the budget is used up. */
+export function createBodyBudget(maxBytes: number): BodyBudget {
+  let used = 0;
+  return {
+    take: (bytes) => {
+      if (used + bytes > maxBytes) throw relayError("RELAY_BUSY", { maxBytes });
+      used += bytes;
+    },
+    give: (bytes) => {
+      used -= bytes;
+    },
+  };
+}
+
+/**
+ * Hands over the whole body, counted against the budget until `use` is done.
+ * @throws RELAY_BODY_TOO_LARGE, RELAY_BUSY
+ */
+export async function withBody<T>(
+  c: Context,
+  maxBytes: number,
+  budget: BodyBudget,
+  use: (body: Uint8Array<ArrayBuffer>) => Promise<T>,
+): Promise<T> {
+  let taken = 0;
+  try {
+    const chunks: Uint8Array[] = [];
+    for await (const chunk of streamBody(c, maxBytes)) {
+      budget.take(chunk.length);
+      taken += chunk.length;
+      chunks.push(chunk);
+    }
+    return await use(concatBytes(...chunks) as Uint8Array<ArrayBuffer>);
+  } finally {
+    budget.give(taken);
   }
-  return whole;
 }

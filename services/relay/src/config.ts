@@ -43,8 +43,14 @@ const limits = z.strictObject({
     .max(4096 * 4096)
     .default(2048 * 2048)
     .describe("Most pixels in an image of a result; judged before the image is decoded."),
-  perIp: rate(1_000, 200, "one IP address"),
-  perAddress: rate(200, 50, "one signer"),
+  maxBufferedBytes: z
+    .number()
+    .int()
+    .min(1)
+    .default(256 * 1024 * 1024)
+    .describe("Most bytes of task args in memory at once; beyond, uploaders are asked to come again."),
+  perIp: rate(2_000, 500, "one IP address"),
+  perAddress: rate(500, 200, "one signer"),
 });
 
 const addressBook = z

@@ -254,6 +254,36 @@ test("refuses bodies, files and results that are too large", async (t) => {
   assert.deepEqual(filesOf(fixture), []);
 });
 
+test("holds only so much of what strangers send at once", async (t) => {
+  const limits = { maxArgsBytes: 5_000, maxBufferedBytes: 8_000 };
+  const { client, task, relay, authorize } = await startFixture(t, { config: { limits } });
+  await task.pending(1n);
+  const path = "/v1/inference_tasks";
+  const authorization = await authorize(stranger, { method: "POST", path, body: new Uint8Array(9_000) });
+  const hold = request(relay.url + path, { method: "POST", headers: { ...json, authorization } });
+  hold.on("error", () => undefined);
+  hold.write(new Uint8Array(7_900));
+  const busy = { code: "RELAY_BUSY", retryable: true };
+  await waitUntil(() =>
+    client(creator)
+      .uploadArgs(1n, argsText)
+      .then(
+        () => false,
+        (error) => error.code === busy.code,
+      ),
+  );
+  await assert.rejects(client(creator).uploadArgs(1n, argsText), busy);
+  hold.destroy();
+  await waitUntil(() =>
+    client(creator)
+      .uploadArgs(1n, argsText)
+      .then(
+        () => true,
+        () => false,
+      ),
+  );
+});
+
 /** A PNG of that size whose pixels inflate to `rawBytes` zeros. */
 function bomb(width: number, height: number, rawBytes: number): Uint8Array {
   const chunk = (type: string, data: Uint8Array) => {
@@ -391,8 +421,9 @@ test("leaves nothing of an upload that breaks off", async (t) => {
   await fixture.client(nodes[0]).uploadResults(1n, [picture(1)]);
 });
 
-async function waitUntil(holds: () => boolean): Promise<void> {
-  while (!holds()) await systemClock.sleep(10);
+async function waitUntil(holds: () => boolean | Promise<boolean>): Promise<void> {
+  const signal = AbortSignal.timeout(20_000);
+  while (!(await holds())) await systemClock.sleep(10, signal);
 }
 
 test("slows down whoever asks too often, and says for how long", async (t) => {

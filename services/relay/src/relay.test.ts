@@ -1,7 +1,10 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
 import { test } from "node:test";
 import { filesDigest, keccak256 } from "@hydrogen/protocol";
+import { type Clock, systemClock, waitFor } from "@hydrogen/std";
 import { argsText, people, picture, startFixture } from "./testing/relay-fixture.ts";
 
 const { creator, nodes } = people;
@@ -41,6 +44,43 @@ test("carries the files from the result node to the creator", async (t) => {
   assert.deepEqual(await client(creator).getResult(3n, 1), files[1]);
   await assert.rejects(client(creator).getResult(3n, 2), { code: "RELAY_FILE_NOT_FOUND" });
   await assert.rejects(client(nodes[0]).getResult(3n, 0), { code: "RELAY_SIGNER_NOT_ALLOWED" });
+});
+
+test("lets two upload the same result at once", async (t) => {
+  const { client, task } = await startFixture(t);
+  const files = [picture(1), picture(2)];
+  await task.succeeded(3n, files);
+  await Promise.all([1, 2, 3].map(() => client(nodes[0]).uploadResults(3n, files)));
+  assert.deepEqual(await client(creator).getResult(3n, 1), files[1]);
+});
+
+test("deletes uploads after their time, and only then", async (t) => {
+  let aheadMs = 0;
+  const hour = Promise.withResolvers<void>();
+  const clock: Clock = {
+    nowMs: () => systemClock.nowMs() + aheadMs,
+    // The first hour ends when the test says so.
+    sleep: (ms, signal) =>
+      Promise.race([
+        systemClock.sleep(ms, signal),
+        ...(ms >= 3_600_000 && aheadMs === 0 ? [hour.promise] : []),
+      ]),
+  };
+  const { client, task, dataDir } = await startFixture(t, { clock, config: { retentionDays: 2 } });
+  await task.succeeded(3n, [picture(1)]);
+  await client(creator).uploadArgs(3n, argsText);
+  await client(nodes[0]).uploadResults(3n, [picture(1)]);
+  aheadMs = 1.9 * 24 * 3_600_000;
+  await client(creator).getResult(3n, 0);
+  aheadMs = 2.1 * 24 * 3_600_000;
+  hour.resolve();
+  const blobs = () =>
+    readdirSync(join(dataDir, "blobs"), { recursive: true, withFileTypes: true }).filter((entry) =>
+      entry.isFile(),
+    );
+  await waitFor(() => blobs().length === 0, { clock: systemClock, intervalMs: 10 });
+  await assert.rejects(client(creator).getResult(3n, 0), { code: "RELAY_RESULT_NOT_UPLOADED" });
+  await assert.rejects(client(creator).getTask(3n), { code: "RELAY_ARGS_NOT_UPLOADED" });
 });
 
 test("says with every file which one it is", async (t) => {

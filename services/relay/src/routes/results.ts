@@ -13,7 +13,7 @@ import { discardAll, type Reveal, receiveResult } from "../receive.ts";
 import { agreedReveals, type TaskView } from "../task-view.ts";
 import { chainUnavailable, type Tasks } from "../tasks.ts";
 import type { Uploads } from "../uploads.ts";
-import { imageNumParam, problemAnswers, seedsQuery, taskIdParam } from "./schemas.ts";
+import { imageNumParam, problemAnswers, seedsQuery, signedBy, taskIdParam } from "./schemas.ts";
 
 export type ResultRouteDeps = {
   auth: Authenticator;
@@ -34,6 +34,7 @@ export function addResultRoutes(app: OpenAPIHono<RelayEnv>, deps: ResultRouteDep
     method: "post",
     path: "/v1/inference_tasks/{task_id}/results",
     summary: "Upload the files of a result (the result node; after the upload deadline any agreeing node)",
+    security: signedBy,
     request: {
       params: taskIdParam,
       body: {
@@ -87,6 +88,7 @@ export function addResultRoutes(app: OpenAPIHono<RelayEnv>, deps: ResultRouteDep
     method: "get",
     path: "/v1/inference_tasks/{task_id}/results/{image_num}",
     summary: "One file of the result (the task's creator)",
+    security: signedBy,
     middleware: signed(auth, (c: Context) => ({
       image_num: c.req.param("image_num")!,
       task_id: Number(c.req.param("task_id")),

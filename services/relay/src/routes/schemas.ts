@@ -33,6 +33,9 @@ export const seedsFields = {
   signature: z.string().max(200).optional(),
 };
 
+/** In the OpenAPI document: the header, or instead the seeds' fields. */
+export const signedBy: Record<string, string[]>[] = [{ Hydrogen: [] }, {}];
+
 export const addressSchema = z.string().openapi({ pattern: "^0x[0-9a-f]{40}$" });
 export const hashSchema = z.string().openapi({ pattern: "^0x[0-9a-f]{64}$" });
 

@@ -5,6 +5,7 @@ import type { Clock } from "@hydrogen/std";
 import { parseTaskArgs } from "@hydrogen/tasks";
 import type { Context } from "hono";
 import { type Authenticator, type RelayEnv, requireSigner, signed, signedJson } from "../auth.ts";
+import { createBodyBudget } from "../body.ts";
 import type { RelayLimits } from "../config.ts";
 import { relayError } from "../errors.ts";
 import type { ProgressBoard } from "../progress.ts";
@@ -18,6 +19,7 @@ import {
   problemAnswers,
   seedsFields,
   seedsQuery,
+  signedBy,
   taskIdParam,
 } from "./schemas.ts";
 
@@ -62,13 +64,15 @@ const progressBytes = 4_096;
 
 export function addTaskRoutes(app: OpenAPIHono<RelayEnv>, deps: TaskRouteDeps): void {
   const { auth, tasks, uploads, progress, clock, limits } = deps;
+  const budget = createBodyBudget(limits.maxBufferedBytes);
   const taskIdOf = (c: Context) => ({ task_id: Number(c.req.param("task_id")) });
 
   const uploadArgs = createRoute({
     method: "post",
     path: "/v1/inference_tasks",
     summary: "Upload the args of a task (its creator)",
-    middleware: signedJson(auth, 2 * limits.maxArgsBytes + envelopeBytes),
+    security: signedBy,
+    middleware: signedJson(auth, { maxBytes: 2 * limits.maxArgsBytes + envelopeBytes, budget }),
     request: {
       body: {
         required: true,
@@ -107,6 +111,7 @@ export function addTaskRoutes(app: OpenAPIHono<RelayEnv>, deps: TaskRouteDeps): 
     method: "get",
     path: "/v1/inference_tasks/{task_id}",
     summary: "The args and state of a task (its creator and its nodes)",
+    security: signedBy,
     middleware: signed(auth, taskIdOf),
     request: { params: taskIdParam, query: seedsQuery },
     responses: answers("The task", taskSchema, [400, 401, 403, 404, 409]),
@@ -126,7 +131,8 @@ export function addTaskRoutes(app: OpenAPIHono<RelayEnv>, deps: TaskRouteDeps): 
     method: "post",
     path: "/v1/inference_tasks/{task_id}/progress",
     summary: "Tell how far a round is (its node)",
-    middleware: signedJson(auth, progressBytes, taskIdOf),
+    security: signedBy,
+    middleware: signedJson(auth, { maxBytes: progressBytes, budget }, taskIdOf),
     request: {
       params: taskIdParam,
       body: {
@@ -154,6 +160,7 @@ export function addTaskRoutes(app: OpenAPIHono<RelayEnv>, deps: TaskRouteDeps): 
     method: "get",
     path: "/v1/inference_tasks/{task_id}/progress",
     summary: "How far each round is (the task's creator)",
+    security: signedBy,
     middleware: signed(auth, taskIdOf),
     request: { params: taskIdParam, query: seedsQuery },
     responses: answers(
