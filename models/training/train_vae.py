@@ -1,10 +1,12 @@
-"""Trains the autoencoder (diffusers AutoencoderKL, 8x smaller, 16 channels) on random views.
+"""Trains the autoencoder (diffusers AutoencoderKL, 4x smaller, 4 channels) on random views.
 
+The loss moves from squared to absolute error: absolute error alone leaves all colours at one grey-brown for
+thousands of steps (its gradient does not grow with the error), squared error alone stays soft.
 Backgrounds are any RGB colour here, not just the named ones, so that no two colours can share a code.
 After training, the channels' mean and spread are folded into quant_conv and post_quant_conv:
 latents then have mean 0 and deviation 1 per channel and scaling_factor is 1.
 
-Usage: python train_vae.py <build> <minutes> [--resume]
+Usage: python train_vae.py <build> <minutes> [--resume]    (--resume repeats the second half of the schedule)
 """
 
 import argparse
@@ -22,23 +24,35 @@ from pictures import BACKGROUNDS, load_pictures, random_view, sheet
 SEED = 1
 BATCH = 8
 PEAK_LR = 2e-3
-KL_WEIGHT = 1e-5
+KL_WEIGHT = 1e-6
+LATENT_CHANNELS = 4
 EDGE_WEIGHT = 0.5
 
 
 def new_vae() -> AutoencoderKL:
-    return AutoencoderKL(
+    """A small AutoencoderKL whose residual branches begin almost silent, which makes the first steps those of a shallow net."""
+    vae = AutoencoderKL(
         in_channels=3,
         out_channels=3,
-        down_block_types=("DownEncoderBlock2D",) * 4,
-        up_block_types=("UpDecoderBlock2D",) * 4,
-        block_out_channels=(32, 32, 64, 96),
+        down_block_types=("DownEncoderBlock2D",) * 3,
+        up_block_types=("UpDecoderBlock2D",) * 3,
+        block_out_channels=(32, 48, 64),
         layers_per_block=1,
-        latent_channels=16,
+        latent_channels=LATENT_CHANNELS,
         norm_num_groups=4,
         sample_size=64,
         scaling_factor=1.0,
     )
+    with torch.no_grad():
+        vae.quant_conv.bias[LATENT_CHANNELS:] -= 6  # little posterior noise at first
+        for module in vae.modules():
+            branch = {"ResnetBlock2D": "conv2", "Attention": "to_out"}.get(type(module).__name__)
+            if branch:
+                last = getattr(module, branch)
+                last = last[0] if branch == "to_out" else last
+                last.weight.mul_(0.05)
+                last.bias.zero_()
+    return vae
 
 
 def to_tensor(images: list[np.ndarray]) -> torch.Tensor:
@@ -71,15 +85,17 @@ def edges(image):
     return image[..., 1:] - image[..., :-1], image[..., 1:, :] - image[..., :-1, :]
 
 
-def loss_of(vae, image):
-    """Reconstruction plus edge error plus a light pull of the latents towards N(0, 1)."""
+def loss_of(vae, image, done):
+    """Mean absolute error, and the loss: squared turning into absolute error (of pixels and edges) plus a light KL term."""
     with torch.autocast("cpu", torch.bfloat16):
         posterior = vae.encode(image).latent_dist
         decoded = vae.decode(posterior.mean + torch.randn_like(posterior.mean) * posterior.std).sample
     decoded = decoded.float()
-    pixel = (decoded - image).abs().mean()
-    edge = sum((a - b).abs().mean() for a, b in zip(edges(decoded), edges(image)))
-    return pixel, pixel + EDGE_WEIGHT * edge + KL_WEIGHT * posterior.kl().float().mean()
+    pixel = decoded - image
+    edge = [a - b for a, b in zip(edges(decoded), edges(image))]
+    squared = 4 * pixel.pow(2).mean() + sum(e.pow(2).mean() for e in edge)
+    absolute = pixel.abs().mean() + EDGE_WEIGHT * sum(e.abs().mean() for e in edge)
+    return pixel.abs().mean(), (1 - done) * squared + done * absolute + KL_WEIGHT * posterior.kl().float().mean()
 
 
 @torch.no_grad()
@@ -109,20 +125,19 @@ def main():
     pictures = load_pictures(args.build)
     probe = to_tensor([random_view(pictures[i], list(BACKGROUNDS.values())[n % 11], rng) for n, i in enumerate(rng.integers(0, len(pictures), 16))])
     vae = new_vae().to(memory_format=torch.channels_last)
-    with torch.no_grad():
-        vae.quant_conv.bias[16:] -= 6  # start with little posterior noise
     if args.resume:
         vae.load_state_dict(torch.load(args.build / "vae.pt"))
     optimiser = torch.optim.AdamW(vae.parameters(), PEAK_LR, betas=(0.9, 0.99), weight_decay=1e-4)
     print(f"{sum(p.numel() for p in vae.parameters())} parameters", flush=True)
     start, step, recent = time.time(), 0, []
-    log = (args.build / "vae-loss.csv").open("w")
+    log = (args.build / f"vae-loss{'-resumed' if args.resume else ''}.csv").open("w")
     log.write("step,seconds,mean_absolute_error\n")
-    while (done := (time.time() - start) / (60 * args.minutes)) < 1:
+    first = 0.5 if args.resume else 0.0
+    while (done := first + (1 - first) * (time.time() - start) / (60 * args.minutes)) < 1:
         rate = PEAK_LR * min(1, (step + 1) / 100) * (0.5 * (1 + math.cos(math.pi * done)) + 0.01)
         for group in optimiser.param_groups:
             group["lr"] = rate
-        pixel, loss = loss_of(vae, random_batch(pictures, rng))
+        pixel, loss = loss_of(vae, random_batch(pictures, rng), done)
         optimiser.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(vae.parameters(), 1.0)
