@@ -7,8 +7,13 @@ import { createJobs } from "./jobs.ts";
 function setUp() {
   let now = 0;
   let ends = 0;
-  const clock = { nowMs: () => now, sleep: () => Promise.reject(new Error("unused")) };
-  const jobs = createJobs({ clock, log: silentLogger, onEnd: () => ends++ });
+  const clock = { nowMs: () => now, sleep: async () => undefined };
+  const jobs = createJobs({
+    clock,
+    log: silentLogger,
+    onEnd: () => ends++,
+    isInterruptible: (kind) => kind === "execute",
+  });
   return { jobs, advance: (ms: number) => (now += ms), ends: () => ends };
 }
 
@@ -28,7 +33,7 @@ test("runs one job a key and leaves it alone while the decision stands", async (
   await turn();
   assert.equal(started, 1);
   assert.equal(jobs.kindOf("7/0"), "execute");
-  await jobs.close();
+  await jobs.close(0);
   assert.equal(jobs.kindOf("7/0"), undefined);
 });
 
@@ -71,12 +76,12 @@ test("rests after failures, longer each time, and starts over after a success", 
   await attempt();
   await attempt();
   assert.equal(runs, 1, "rests");
-  assert.equal(jobs.nextRetryMs(), 500);
-  advance(500);
+  assert.equal(jobs.nextRetryMs(), 250);
+  advance(250);
   await attempt();
   assert.equal(runs, 2);
-  assert.equal(jobs.nextRetryMs(), 1500);
-  advance(999);
+  assert.equal(jobs.nextRetryMs(), 750);
+  advance(499);
   await attempt();
   assert.equal(runs, 2);
   fail = false;
@@ -98,4 +103,25 @@ test("another decision need not rest for the failures of the last", async () => 
   });
   await turn();
   assert.ok(revealed);
+});
+
+test("lets a transaction end by itself for a while when its decision changed", async () => {
+  const { jobs, advance } = setUp();
+  jobs.want("7/0", "commit", jobs.moment(), untilAborted);
+  await turn();
+  jobs.unwant("7/0");
+  await turn();
+  assert.equal(jobs.kindOf("7/0"), "commit");
+  assert.equal(jobs.nextRetryMs(), 10_000);
+  advance(10_000);
+  jobs.want("7/0", "reveal", jobs.moment(), untilAborted);
+  await turn();
+  assert.equal(jobs.kindOf("7/0"), undefined);
+});
+
+test("takes nothing more once closed", async () => {
+  const { jobs } = setUp();
+  await jobs.close(0);
+  jobs.want("7/0", "commit", jobs.moment(), async () => assert.fail("closed"));
+  await turn();
 });

@@ -1,6 +1,7 @@
 /**
  * Carries out what the reconciler decides: per key (a round, a pending task, the membership) one job at a time. A job
- * whose decision has changed is aborted; one that failed is tried again, later each time.
+ * whose decision has changed is aborted; one that failed is tried again, later each time. A job that waits for its
+ * transaction is given time first: mostly it is that transaction, seen by the reconciler before, that changed the decision.
  */
 import { type Clock, isHydrogenError } from "@hydrogen/std";
 import type { Logger } from "@hydrogen/telemetry";
@@ -13,27 +14,36 @@ export type Jobs = {
    * since that moment: then the decision is out of date.
    */
   want(key: string, kind: string, since: number, work: (signal: AbortSignal) => Promise<void>): void;
-  /** Aborts what runs for `key`, and forgets its failures. */
+  /** Ends what runs for `key`, and forgets its failures. */
   unwant(key: string): void;
   /** What runs for `key`. */
   kindOf(key: string): string | undefined;
   /** When the first resting job may be tried again. */
   nextRetryMs(): number | undefined;
-  /** Takes no more; gives jobs of which `mayFinish` holds so long to end by themselves, then aborts what is left. */
-  close(options?: { mayFinish: (kind: string) => boolean; graceMs: number }): Promise<void>;
+  /** Takes no more and waits for the end of all: at once where it can be interrupted, else within `graceMs`. */
+  close(graceMs: number): Promise<void>;
 };
 
-type Running = { kind: string; controller: AbortController; ended: Promise<void> };
+type Running = {
+  kind: string;
+  controller: AbortController;
+  ended: Promise<void>;
+  /** When it is aborted, if its decision has changed. */
+  abortAtMs?: number;
+};
 type Resting = { kind: string; failures: number; untilMs: number };
 
-const firstRestMs = 500;
+const firstRestMs = 250;
 const longestRestMs = 15_000;
+const patienceMs = 10_000;
 
 export function createJobs(deps: {
   clock: Clock;
   log: Logger;
   /** Called after every job, whatever came of it. */
   onEnd: () => void;
+  /** Kinds that are aborted at once when the decision changes. */
+  isInterruptible: (kind: string) => boolean;
 }): Jobs {
   const { clock, log } = deps;
   const running = new Map<string, Running>();
@@ -51,13 +61,20 @@ export function createJobs(deps: {
     log[expected ? "info" : "warn"](`could not ${kind}`, { job: key, error, failures, pauseMs });
   };
 
+  const end = (current: Running) => {
+    const patience = deps.isInterruptible(current.kind) ? 0 : patienceMs;
+    current.abortAtMs ??= clock.nowMs() + patience;
+    if (clock.nowMs() >= current.abortAtMs) current.controller.abort();
+  };
+
   return {
     moment: () => ++moments,
     want: (key, kind, since, work) => {
       if (closed || (endedAt.get(key) ?? 0) > since) return;
       const current = running.get(key);
       if (current !== undefined) {
-        if (current.kind !== kind) current.controller.abort();
+        if (current.kind !== kind) end(current);
+        else delete current.abortAtMs;
         return;
       }
       const rests = resting.get(key);
@@ -80,31 +97,29 @@ export function createJobs(deps: {
     },
     unwant: (key) => {
       resting.delete(key);
-      running.get(key)?.controller.abort();
+      const current = running.get(key);
+      if (current !== undefined) end(current);
     },
     kindOf: (key) => running.get(key)?.kind,
     nextRetryMs: () => {
       const now = clock.nowMs();
-      const times = [...resting].filter(([key]) => !running.has(key)).map(([, { untilMs }]) => untilMs);
-      const future = times.filter((untilMs) => untilMs > now);
-      return future.length === 0 ? undefined : Math.min(...future);
+      const times = [
+        ...[...resting].filter(([key]) => !running.has(key)).map(([, { untilMs }]) => untilMs),
+        ...[...running.values()].flatMap(({ abortAtMs }) => abortAtMs ?? []),
+      ].filter((time) => time > now);
+      return times.length === 0 ? undefined : Math.min(...times);
     },
-    close: async (options) => {
+    close: async (graceMs) => {
       closed = true;
       const all = [...running.values()];
-      const [finishing, aborting] = [
-        all.filter(({ kind }) => options?.mayFinish(kind)),
-        all.filter(({ kind }) => !options?.mayFinish(kind)),
-      ];
-      for (const { controller } of aborting) controller.abort();
-      if (options !== undefined && finishing.length > 0) {
-        const timer = new AbortController();
-        const grace = clock.sleep(options.graceMs, timer.signal).catch(() => undefined);
-        await Promise.race([grace, Promise.all(finishing.map(({ ended }) => ended))]);
-        timer.abort();
-      }
-      for (const { controller } of finishing) controller.abort();
-      await Promise.all(all.map(({ ended }) => ended));
+      for (const { kind, controller } of all) if (deps.isInterruptible(kind)) controller.abort();
+      const ended = Promise.all(all.map((job) => job.ended));
+      const timer = new AbortController();
+      const grace = clock.sleep(graceMs, timer.signal).catch(() => undefined);
+      await Promise.race([grace, ended]);
+      timer.abort();
+      for (const { controller } of all) controller.abort();
+      await ended;
     },
   };
 }

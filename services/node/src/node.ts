@@ -103,7 +103,12 @@ export async function startNode(config: NodeConfig, deps: NodeDeps = {}): Promis
     const nodeMetrics = createNodeMetrics(metrics);
     const chainClock = createChainClock(clock);
     const view = createChainView(chain, self, payout, clock);
-    const jobs = createJobs({ clock, log, onEnd: () => reconciler.wake() });
+    const jobs = createJobs({
+      clock,
+      log,
+      onEnd: () => reconciler.wake(),
+      isInterruptible: (kind) => kind === "execute" || kind === "fetchArgs",
+    });
     const reconciler = createReconciler({
       self,
       journal,
@@ -171,10 +176,7 @@ export async function startNode(config: NodeConfig, deps: NodeDeps = {}): Promis
     shutdown.onClose("loops", async () => {
       stopping.abort();
       await Promise.all(loops);
-      await jobs.close({
-        mayFinish: (kind) => kind !== "execute" && kind !== "fetchArgs",
-        graceMs: closeGraceMs,
-      });
+      await jobs.close(closeGraceMs);
     });
 
     const status = createStatus({

@@ -28,7 +28,6 @@ const afterwards = [
   "upload:kept",
   "report:before",
   "report:sending",
-  "report:mined",
   "closing",
 ];
 
@@ -73,3 +72,27 @@ test("a node killed at every step of its life joins once, loses no task, and is 
   mortal.spawn();
   await network.runTask();
 });
+
+test("the engine does not outlive a node that was killed", { timeout: 60_000 }, async (t) => {
+  const network = await startTestNetwork(t, { nodes: 1 });
+  const spawned = network.nodes[0]!.spawn();
+  const url = await spawned.apiUrl;
+  const pid = await network.until(async () => {
+    const { data } = (await (await fetch(`${url}/v1/status`)).json()) as {
+      data: { engine: { pid?: number } };
+    };
+    return data.engine.pid;
+  });
+  assert.ok(isAlive(pid));
+  spawned.kill();
+  await network.until(async () => !isAlive(pid));
+});
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}

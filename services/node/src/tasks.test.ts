@@ -1,0 +1,99 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { NodeStatus, TaskStatus, Verdict } from "@hydrogen/protocol";
+import { startTestNetwork, type TestNetwork } from "./testing/test-network.ts";
+import { tinyArgs } from "./testing/tiny-model.ts";
+
+const cnx = 10n ** 18n;
+
+async function startAll(network: TestNetwork) {
+  const running = [];
+  for (const node of network.nodes) running.push(await node.start());
+  await network.joined(...network.nodes.keys());
+  return running;
+}
+
+const ended = (network: TestNetwork, taskId: bigint) =>
+  network.until(async () => {
+    const task = await network.chain.task.getTask(taskId);
+    return (task.status === TaskStatus.Done || task.status === TaskStatus.Aborted) && task;
+  });
+
+const reasonOf = async (network: TestNetwork, taskId: bigint): Promise<string | undefined> => {
+  const events = await network.chain.getLogs({ fromBlock: 0n, toBlock: await network.chain.blockNumber() });
+  for (const event of events)
+    if (event.name === "TaskAborted" && event.args.taskId === taskId) return event.args.reason;
+  return undefined;
+};
+
+test("invalid args end the task as reported, with a fee for the reporters and no slash", {
+  timeout: 60_000,
+}, async (t) => {
+  const network = await startTestNetwork(t);
+  await startAll(network);
+  for (const args of [
+    '{"prompt": 1}',
+    tinyArgs().replace(/"task_config"/, '"lora":{"model":"x"},"task_config"'),
+  ]) {
+    const taskId = await network.createTask(args);
+    const task = await ended(network, taskId);
+    assert.equal(task.status, TaskStatus.Aborted);
+    assert.deepEqual(task.verdicts, [Verdict.Error, Verdict.Error, Verdict.Error]);
+    assert.equal(await reasonOf(network, taskId), "Task error reported");
+  }
+  const infos = await Promise.all(
+    network.nodes.map(({ address }) => network.chain.node.getNodeInfo(address)),
+  );
+  for (const { stakeWei, earnedWei } of infos) {
+    assert.equal(stakeWei, 400n * cnx);
+    assert.equal(earnedWei, 2n * cnx);
+  }
+});
+
+test("a model that nobody has is no error of the task: the nodes stay silent until it is overdue", {
+  timeout: 60_000,
+}, async (t) => {
+  const network = await startTestNetwork(t, { parameters: { commitSec: 60n } });
+  const [first] = await startAll(network);
+  const taskId = await network.createTask(tinyArgs({ model: "nobody/nothing" }));
+  await network.until(async () => {
+    const { data } = (await (await fetch(`${first!.apiUrl}/v1/status`)).json()) as {
+      data: { rounds: { failure?: string }[] };
+    };
+    return data.rounds[0]?.failure === "MODEL_UNKNOWN";
+  });
+  const { verdicts } = await network.chain.task.getTask(taskId);
+  assert.deepEqual(verdicts, [Verdict.None, Verdict.None, Verdict.None]);
+  await network.passTime(61);
+  const task = await ended(network, taskId);
+  assert.equal(task.status, TaskStatus.Aborted);
+  assert.equal(await reasonOf(network, taskId), "Task Cancelled");
+  await network.until(async () => {
+    const statuses = await Promise.all(
+      network.nodes.map(({ address }) => network.chain.node.getNodeStatus(address)),
+    );
+    return statuses.every((status) => status === NodeStatus.Available);
+  });
+});
+
+test("a task that its creator does not draw is drawn by a node", { timeout: 60_000 }, async (t) => {
+  const network = await startTestNetwork(t);
+  await startAll(network);
+  const taskId = await network.createTask(tinyArgs(), { draw: false });
+  assert.equal((await ended(network, taskId)).status, TaskStatus.Done);
+});
+
+test("waits for a relay that is away, before and after the run", { timeout: 60_000 }, async (t) => {
+  const network = await startTestNetwork(t);
+  await startAll(network);
+  const taskId = await network.createTask();
+  await network.relay.close();
+  await network.until(async () => {
+    const { verdicts } = await network.chain.task.getTask(taskId);
+    return verdicts.every(
+      (verdict) => verdict === Verdict.None || verdict === Verdict.Committed || verdict === Verdict.Result,
+    );
+  });
+  await network.restartRelay();
+  assert.equal((await ended(network, taskId)).status, TaskStatus.Done);
+});
