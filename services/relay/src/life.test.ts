@@ -8,7 +8,7 @@ import { startEmbeddedChain } from "@hydrogen/chain/embedded";
 import { deployNetwork } from "@hydrogen/chain/node";
 import { commitment, filesDigest, imagesResult, resultDigest, taskHash } from "@hydrogen/protocol";
 import { createRelayClient } from "@hydrogen/sdk";
-import { bytesToHex, type Hex } from "@hydrogen/std";
+import { bytesToHex, type Hex, systemClock, waitFor } from "@hydrogen/std";
 import { silentLogger } from "@hydrogen/telemetry";
 import { parseEther } from "viem";
 import { privateKeyToAccount } from "viem/accounts";
@@ -130,7 +130,11 @@ test("serves a task on the real contracts from args to pictures", async (t) => {
   const { task } = chain.calls;
   await first!.sender.send({ key: "uploaded", call: task.reportResultsUploaded(taskId, 0n) });
   assert.deepEqual(await client(creator).getResult(taskId, 1), files[1]);
-  const view = await client(creator).getTask(taskId);
+  const isDone = async () => {
+    const view = await client(creator).getTask(taskId);
+    return view.status === "done" && view;
+  };
+  const view = await waitFor(isDone, { clock: systemClock, signal: AbortSignal.timeout(10_000) });
   assert.deepEqual(
     view.selected_nodes.map(({ address }) => address),
     rounds.map(({ sender }) => sender.address.toLowerCase()),

@@ -10,7 +10,7 @@ import { argsText, people, picture, startFixture } from "./testing/relay-fixture
 const { creator, nodes } = people;
 
 test("carries the args from the creator to the nodes, and progress back", async (t) => {
-  const { client, task } = await startFixture(t);
+  const { client, task, followed } = await startFixture(t);
   await task.pending(7n);
   const uploaded = await client(creator).uploadArgs(7n, argsText);
   assert.equal(uploaded.task_args, argsText);
@@ -20,6 +20,7 @@ test("carries the args from the creator to the nodes, and progress back", async 
   const forNode = await client(nodes[1]).getTask(8n);
   assert.deepEqual(forNode.selected_nodes, [{ round: 1, address: nodes[1].address.toLowerCase() }]);
   assert.equal(forNode.task_args, argsText);
+  await followed();
   assert.equal((await client(creator).getTask(8n)).selected_nodes.length, 3);
 
   await client(nodes[1]).postProgress(8n, { round: 1, stage: "denoising", step: 2, steps: 4 });

@@ -2,14 +2,34 @@
 import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
 import type { Chain } from "@hydrogen/chain";
 import { NodeStatus, nameOf } from "@hydrogen/protocol";
-import { type Clock, nowSec } from "@hydrogen/std";
+import { type Clock, type Hex, nowSec } from "@hydrogen/std";
 import type { RelayEnv } from "../auth.ts";
+import { createTtlCache } from "../ttl-cache.ts";
 import { addressSchema, answers } from "./schemas.ts";
 
 const maxNodes = 100;
+/** A page of nodes costs two hundred chain requests and changes little. */
+const cachedMs = 2_000;
 
 export function addNetworkRoutes(app: OpenAPIHono<RelayEnv>, deps: { chain: Chain; clock: Clock }): void {
   const { chain, clock } = deps;
+  const cached = createTtlCache(cachedMs, { clock });
+
+  const readNode = async (address: Hex) => {
+    const [info, balanceWei] = await Promise.all([
+      chain.node.getNodeInfo(address),
+      chain.token.balanceOf(address),
+    ]);
+    return {
+      address,
+      status: (nameOf(NodeStatus, info.status) ?? "Unknown").toLowerCase(),
+      card_model: info.gpu.name,
+      v_ram: Number(info.gpu.vram),
+      cnx_balance: balanceWei.toString(),
+      stake: info.stakeWei.toString(),
+      weight: info.weight.toString(),
+    };
+  };
 
   const number = createRoute({
     method: "get",
@@ -18,7 +38,9 @@ export function addNetworkRoutes(app: OpenAPIHono<RelayEnv>, deps: { chain: Chai
     responses: answers("Counts", z.object({ all_nodes: z.int(), available_nodes: z.int() }), []),
   });
   app.openapi(number, async (c) => {
-    const [all, available] = await Promise.all([chain.node.totalNodes(), chain.node.availableNodes()]);
+    const [all, available] = await cached("number", () =>
+      Promise.all([chain.node.totalNodes(), chain.node.availableNodes()]),
+    );
     const data = { all_nodes: Number(all), available_nodes: Number(available) };
     return c.json({ message: "success" as const, data }, 200);
   });
@@ -56,24 +78,10 @@ export function addNetworkRoutes(app: OpenAPIHono<RelayEnv>, deps: { chain: Chai
   });
   app.openapi(data, async (c) => {
     const { start, total } = c.req.valid("query");
-    const addresses = await chain.node.getNodes(BigInt(start), BigInt(total));
-    const nodes = await Promise.all(
-      addresses.map(async (address) => {
-        const [info, balanceWei] = await Promise.all([
-          chain.node.getNodeInfo(address),
-          chain.token.balanceOf(address),
-        ]);
-        return {
-          address,
-          status: (nameOf(NodeStatus, info.status) ?? "Unknown").toLowerCase(),
-          card_model: info.gpu.name,
-          v_ram: Number(info.gpu.vram),
-          cnx_balance: balanceWei.toString(),
-          stake: info.stakeWei.toString(),
-          weight: info.weight.toString(),
-        };
-      }),
-    );
+    const nodes = await cached(`${start} ${total}`, async () => {
+      const addresses = await chain.node.getNodes(BigInt(start), BigInt(total));
+      return Promise.all(addresses.map(readNode));
+    });
     return c.json({ message: "success" as const, data: nodes }, 200);
   });
 

@@ -39,6 +39,7 @@ export type EventChain = {
   /** Emits an event of the Task contract in a block of its own. */
   emit(name: string, args: Readonly<Record<string, unknown>>): Promise<void>;
   headHash(): Promise<Hex>;
+  close(): Promise<void>;
   snapshot(): Promise<string>;
   /** Replaces the blocks since the snapshot by empty ones, and one more. */
   reorganise(snapshot: string): Promise<void>;
@@ -83,6 +84,7 @@ export async function startEventChain(t: Pick<TestContext, "after">): Promise<Ev
       const padded = [...topics, ...Array<Hex>(4 - topics.length).fill(pad("0x"))];
       await send(contractAddress!, concat([numberToHex(topics.length, { size: 32 }), ...padded, data]));
     },
+    close: () => chain.close(),
     headHash: async () => (await client.getBlock()).hash,
     snapshot: async () => String(await request({ method: "evm_snapshot" })),
     reorganise: async (snapshot) => {
