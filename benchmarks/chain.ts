@@ -24,13 +24,20 @@ const { values } = parseArgs({
   },
 });
 type Served = { url: string; startMs: number };
+type Usage = { rssMb: number; cpuMs: number };
 
-/** The child: runs the chain, tells its memory when asked, stops when the parent lets go. */
+/** The child: runs the chain, tells its memory and processor time when asked, stops when the parent lets go. */
 async function serve(dataDir: string, alloc: Record<string, bigint>): Promise<void> {
   const startedMs = performance.now();
   const chain = await startEmbeddedChain({ dataDir, alloc });
   process.send!({ url: chain.url, startMs: performance.now() - startedMs } satisfies Served);
-  process.on("message", () => process.send!(process.memoryUsage().rss));
+  process.on("message", () => {
+    const { user, system } = process.cpuUsage();
+    process.send!({
+      rssMb: Math.round(process.memoryUsage().rss / 2 ** 20),
+      cpuMs: (user + system) / 1e3,
+    } satisfies Usage);
+  });
   process.on("disconnect", () => void chain.close().then(() => process.exit()));
 }
 if (values.serve !== undefined) {
@@ -52,11 +59,11 @@ const start = async () => {
   return { child, ...served };
 };
 let chain = await start();
-const rssMb = async (): Promise<number> => {
-  chain.child.send("memory");
-  const [rss] = (await once(chain.child, "message")) as [number];
-  return Math.round(rss / 2 ** 20);
+const usage = async (): Promise<Usage> => {
+  chain.child.send("usage");
+  return ((await once(chain.child, "message")) as [Usage])[0];
 };
+const rssMb = async (): Promise<number> => (await usage()).rssMb;
 const stop = async (): Promise<void> => {
   chain.child.disconnect();
   await once(chain.child, "exit");
@@ -110,6 +117,7 @@ const signed = await Promise.all(
     Promise.all(Array.from({ length: transactions / accounts.length }, () => store(account))),
   ),
 );
+const idle = await usage();
 const startMs = performance.now();
 // Each sender keeps eight transactions in the air.
 await Promise.all(
@@ -120,9 +128,10 @@ await Promise.all(
   }),
 );
 const elapsedMs = performance.now() - startMs;
+const busy = await usage();
 const concurrentBlocks = Number(await rpc("eth_blockNumber", []));
 console.log(
-  `concurrent: ${transactions} transactions in ${concurrentBlocks} blocks, ${Math.round((transactions / elapsedMs) * 1e3)} tx/s, RSS ${await rssMb()} MB`,
+  `concurrent: ${transactions} transactions in ${concurrentBlocks} blocks, ${Math.round((transactions / elapsedMs) * 1e3)} tx/s, ${((busy.cpuMs - idle.cpuMs) / transactions).toFixed(2)} ms of processor time each, RSS ${busy.rssMb} MB`,
 );
 
 const serial: number[] = [];
