@@ -134,7 +134,7 @@ test("serves a task on the real contracts from args to pictures", async (t) => {
     const view = await client(creator).getTask(taskId);
     return view.status === "done" && view;
   };
-  const view = await waitFor(isDone, { clock: systemClock, signal: AbortSignal.timeout(10_000) });
+  const view = await waitFor(isDone, { clock: systemClock, signal: AbortSignal.timeout(30_000) });
   assert.deepEqual(
     view.selected_nodes.map(({ address }) => address),
     rounds.map(({ sender }) => sender.address.toLowerCase()),
