@@ -6,9 +6,12 @@ import {
   encodeFunctionData,
   getContractAddress,
   type Hex,
+  keccak256,
   pad,
   parseEther,
   toEventSelector,
+  toHex,
+  toRlp,
   zeroAddress,
 } from "viem";
 import { probeAbi } from "./testing/probe.ts";
@@ -303,7 +306,7 @@ test("refuses a transaction signed for another chain, or for any chain", async (
 });
 
 test("gives every block consistent roots, blooms and gas sums", async (t) => {
-  const { client, wallet, receiptOf, deployProbe } = await startTestChain(t);
+  const { client, rpc, wallet, receiptOf, deployProbe } = await startTestChain(t);
   const address = await deployProbe();
   const hash = await wallet(bob).writeContract({
     address,
@@ -324,6 +327,12 @@ test("gives every block consistent roots, blooms and gas sums", async (t) => {
     genesis.transactionsRoot,
     "0x56e81f171bcc55a6ff8345e692c0f86e5b48e01b996cadc001622fb5e363b421",
   );
-  assert.notEqual(block.transactionsRoot, genesis.transactionsRoot);
+  // A trie of one entry is one leaf: the key rlp(0) = 0x80 with the leaf's prefix, and the value.
+  const rootOfOne = (value: Hex) => keccak256(toRlp(["0x2080", value]));
+  const { result: raw } = await rpc("eth_getRawTransactionByHash", [hash]);
+  assert.equal(block.transactionsRoot, rootOfOne(raw as Hex));
+  const logs = receipt.logs.map(({ address: from, topics, data }) => [from, topics, data]);
+  const body = toRlp(["0x01", toHex(receipt.cumulativeGasUsed), receipt.logsBloom, logs] as never);
+  assert.equal(block.receiptsRoot, rootOfOne(`0x02${body.slice(2)}`));
   assert.notEqual(block.stateRoot, genesis.stateRoot);
 });
