@@ -8,7 +8,7 @@ import { deployNetwork } from "./deploy.ts";
 import { isRevert } from "./revert.ts";
 import { createSender } from "./sender.ts";
 import { chainMigrations, sqliteOutbox } from "./sqlite.ts";
-import { accounts, startTestChain, type TestChain } from "./testing.ts";
+import { accounts, eventually, startTestChain, type TestChain } from "./testing.ts";
 
 const [alice, bob, carol] = accounts as [(typeof accounts)[0], (typeof accounts)[0], (typeof accounts)[0]];
 
@@ -82,16 +82,27 @@ describe("deployment", () => {
     await assert.rejects(deployNetwork({ ...options, sender: start(), parameters: misspelt }), RangeError);
   });
 
-  it("says so when the chain has lost the contracts", async (t) => {
+  it("puts the contracts back where they were when a reorg dropped them", async (t) => {
     const chain = await startTestChain(t);
     const { start, options } = deployerOn(chain);
     const empty = await chain.snapshot();
-    const outage = new AbortController();
-    const sender = start(outage.signal);
-    await deployNetwork({ ...options, sender });
-    outage.abort(); // nobody is there to send the transactions again
+    const first = await deployNetwork({ ...options, sender: start() });
     await chain.revert(empty);
-    await assert.rejects(deployNetwork({ ...options, sender: start() }), (error) =>
+    const again = await deployNetwork({ ...options, sender: start() });
+    assert.deepEqual([again.token, again.task], [first.token, first.task]);
+    assert.equal(await createChain(chain.rpc, again).task.node(), first.node);
+  });
+
+  it("says so when the chain has lost contracts that were final", async (t) => {
+    const chain = await startTestChain(t);
+    const { start, options } = deployerOn(chain);
+    const empty = await chain.snapshot();
+    const sender = start();
+    await deployNetwork({ ...options, sender });
+    await chain.mine(12);
+    await eventually(() => sender.record("deploy:task")?.state === "final");
+    await chain.revert(empty);
+    await assert.rejects(deployNetwork({ ...options, sender }), (error) =>
       isHydrogenError(error, "DEPLOYMENT_BROKEN"),
     );
   });

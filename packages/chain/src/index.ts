@@ -8,7 +8,7 @@ export { chainError } from "./errors.ts";
 export * from "./events.ts";
 export * from "./follower.ts";
 export type { Log } from "./log.ts";
-export * from "./outbox.ts";
+export { type Attempt, memoryOutbox, type Outbox, type OutboxRecord, type OutboxStore } from "./outbox.ts";
 export * from "./receipt.ts";
 export { isRevert } from "./revert.ts";
 export { connectRpc, type EvmRpc, type Head, type RpcDeps, type RpcOptions } from "./rpc.ts";

@@ -2,6 +2,7 @@
 import type { SerializedError } from "@hydrogen/std";
 import type { Address, Hex } from "viem";
 import type { Receipt } from "./receipt.ts";
+import type { Head } from "./rpc.ts";
 
 /** One signed transaction. A stuck one is replaced by another of the same nonce; at most one of them is mined. */
 export type Attempt = {
@@ -42,6 +43,15 @@ export type Outbox = {
 
 /** Opens the outbox of one account on one chain; `scope` names both. A chain that was reset is another chain. */
 export type OutboxStore = (scope: string) => Outbox;
+
+export function newestAttempt(record: OutboxRecord): Attempt {
+  return record.attempts.at(-1)!;
+}
+
+/** How many blocks hold the transaction: 1 when it is in the head, 0 when it is in none. */
+export function depthOf(record: OutboxRecord, head: Head): number {
+  return record.receipt === undefined ? 0 : Math.max(0, Number(head.number - record.receipt.blockNumber) + 1);
+}
 
 /** For programs that need no durability, such as a page in a browser. */
 export function memoryOutbox(): OutboxStore {

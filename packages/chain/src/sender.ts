@@ -10,7 +10,6 @@ import { type Clock, equalHex, systemClock } from "@hydrogen/std";
 import type { Address, Hex, LocalAccount } from "viem";
 import type { Call } from "./calls.ts";
 import { chainError } from "./errors.ts";
-import { createFeeQuoter } from "./fees.ts";
 import { type Log, noLog } from "./log.ts";
 import type { OutboxRecord, OutboxStore } from "./outbox.ts";
 import { createPipeline } from "./pipeline.ts";
@@ -88,8 +87,7 @@ export function createSender(options: SenderOptions, deps: SenderDeps = {}): Sen
   const { chain, account } = options;
   const { clock = systemClock, log = noLog } = deps;
   const outbox = options.outbox(`${chain.chainId}:${chain.genesisHash}:${account.address.toLowerCase()}`);
-  const quote = createFeeQuoter(chain, clock);
-  const pipeline = createPipeline({ ...options, outbox }, { clock, log, signal: deps.signal, quote });
+  const pipeline = createPipeline({ ...options, outbox }, { clock, log, signal: deps.signal });
 
   const prepare = async ({ key, call, gas, spareGas }: SendRequest): Promise<OutboxRecord> => {
     const limit = gas ?? (await preflight(chain, account.address, call, spareGas));
