@@ -5,6 +5,8 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { filesDigest, keccak256 } from "@hydrogen/protocol";
 import { type Clock, systemClock, waitFor } from "@hydrogen/std";
+import { silentLogger } from "@hydrogen/telemetry";
+import { startRelay } from "./relay.ts";
 import { argsText, people, picture, startFixture } from "./testing/relay-fixture.ts";
 
 const { creator, nodes } = people;
@@ -157,6 +159,14 @@ test("takes args and results only while the task is in the state for them", asyn
   await client(creator).uploadArgs(1n, argsText);
   await client(creator).uploadArgs(1n, argsText);
   await client(creator).uploadArgs(2n, argsText); // the same args of the same creator: nothing changes
+});
+
+test("keeps a second relay off its data", async (t) => {
+  const { chain, dataDir } = await startFixture(t);
+  const { rpcUrl, addresses } = chain;
+  await assert.rejects(startRelay({ dataDir, rpcUrl, addresses }, { log: silentLogger }), {
+    code: "STORAGE_IN_USE",
+  });
 });
 
 test("describes itself: health, metrics, OpenAPI, clock", async (t) => {

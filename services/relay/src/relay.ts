@@ -5,7 +5,7 @@ import { createAdaptorServer } from "@hono/node-server";
 import { connectChain, createFollower } from "@hydrogen/chain";
 import { chainMigrations, sqliteCursor } from "@hydrogen/chain/node";
 import { type Clock, systemClock } from "@hydrogen/std";
-import { createBlobStore, openDatabase } from "@hydrogen/storage";
+import { createBlobStore, lockDirectory, openDatabase } from "@hydrogen/storage";
 import { createShutdown, type Logger, Metrics } from "@hydrogen/telemetry";
 import { createApp } from "./app.ts";
 import { createAuthenticator } from "./auth.ts";
@@ -35,7 +35,7 @@ const closePollMs = 20;
 /**
  * Starts a relay; resolves when it listens.
  *
- * @throws RELAY_CONFIG_INVALID, CHAIN_UNREACHABLE, CHAIN_WRONG_ID, STORAGE_TOO_NEW
+ * @throws RELAY_CONFIG_INVALID, STORAGE_IN_USE, CHAIN_UNREACHABLE, CHAIN_WRONG_ID, STORAGE_TOO_NEW
  */
 export async function startRelay(configInput: RelayConfigInput, deps: RelayDeps): Promise<Relay> {
   const config = parseRelayConfig(configInput);
@@ -44,6 +44,7 @@ export async function startRelay(configInput: RelayConfigInput, deps: RelayDeps)
   const { signal } = shutdown;
   try {
     const { rpcUrl, wsUrl, addresses, confirmations, dataDir, limits } = config;
+    shutdown.onClose("directory", lockDirectory(dataDir));
     const chain = await connectChain({ rpcUrl, wsUrl, addresses }, { clock, log });
     shutdown.onClose("chain", chain.close);
     const db = openDatabase(join(dataDir, "relay.sqlite"), [...chainMigrations, ...migrations]);

@@ -21,7 +21,7 @@ export function addNetworkRoutes(app: OpenAPIHono<RelayEnv>, deps: { chain: Chai
       chain.token.balanceOf(address),
     ]);
     return {
-      address,
+      address: address.toLowerCase(),
       status: (nameOf(NodeStatus, info.status) ?? "Unknown").toLowerCase(),
       card_model: info.gpu.name,
       v_ram: Number(info.gpu.vram),
