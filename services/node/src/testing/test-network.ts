@@ -19,7 +19,7 @@ import { createKeystore, deployNetwork, type NetworkParameters } from "@hydrogen
 import { taskHash } from "@hydrogen/protocol";
 import { type Relay, startRelay } from "@hydrogen/relay";
 import { createRelayClient, createTaskClient, type RelayClient, type TaskOutcome } from "@hydrogen/sdk";
-import { type Hex, systemClock, waitFor } from "@hydrogen/std";
+import { type Hex, isHydrogenError, systemClock, waitFor } from "@hydrogen/std";
 import { createLogger, type Logger, silentLogger } from "@hydrogen/telemetry";
 import { type LocalAccount, parseEther } from "viem";
 import { generatePrivateKey, privateKeyToAccount } from "viem/accounts";
@@ -41,7 +41,9 @@ export type TestNetwork = {
   runTask(argsText?: string, signal?: AbortSignal): Promise<TaskOutcome>;
   /** Pays for a task and hands its args to the relay, no more. Returns its id. */
   createTask(argsText?: string, options?: { withArgs?: boolean; draw?: boolean }): Promise<bigint>;
+  draw(taskId: bigint): Promise<void>;
   relayClient: RelayClient;
+  giveCnx(to: Hex, amountWei: bigint): Promise<void>;
   /** Moves the block clock. */
   passTime(seconds: number): Promise<void>;
   restartRelay(): Promise<void>;
@@ -54,7 +56,7 @@ export type TestNode = {
   readonly configInput: NodeConfigInput;
   readonly configPath: string;
   /** In this process. */
-  start(deps?: NodeDeps): Promise<RunningNode>;
+  start(deps?: NodeDeps, config?: NodeConfig): Promise<RunningNode>;
   /** In a process of its own, which dies at a crash point if one is given. */
   spawn(crashPoint?: string): SpawnedNode;
 };
@@ -154,8 +156,8 @@ export async function startTestNetwork(
       config,
       configInput,
       configPath,
-      start: async (deps = {}) => {
-        const node = await startNode(config, {
+      start: async (deps = {}, otherConfig = config) => {
+        const node = await startNode(otherConfig, {
           log: testLog(`node-${index}`),
           environment: { NODE_PASSWORD: password },
           ...deps,
@@ -201,6 +203,9 @@ export async function startTestNetwork(
   const until: TestNetwork["until"] = (probe, timeoutMs = 30_000) =>
     waitFor(probe, { clock: systemClock, signal: AbortSignal.timeout(timeoutMs), intervalMs: 50 });
   let tasks = 0;
+  const draw = async (taskId: bigint): Promise<void> => {
+    await appSender.send({ key: `draw-${taskId}`, call: chain.calls.task.drawNodes(taskId) });
+  };
 
   return Object.assign(network, {
     dir,
@@ -210,6 +215,10 @@ export async function startTestNetwork(
     application,
     nodes,
     relayClient,
+    draw,
+    giveCnx: async (to: Hex, amountWei: bigint) => {
+      await sender.send({ key: `more:${to}`, call: chain.calls.token.transfer(to, amountWei) });
+    },
     until,
     joined: async (...indices: number[]) => {
       await until(async () => {
@@ -219,7 +228,7 @@ export async function startTestNetwork(
     },
     runTask: (argsText = tinyArgs(), signal = AbortSignal.timeout(60_000)) =>
       client.run({ key: `task-${tasks++}`, taskType: 0, argsText, vramLimit: 4 }, { signal }),
-    createTask: async (argsText = tinyArgs(), { withArgs = true, draw = true } = {}) => {
+    createTask: async (argsText = tinyArgs(), { withArgs = true, draw: wantsDraw = true } = {}) => {
       const key = `task-${tasks++}`;
       const { task, token } = chain.calls;
       const feeWei = await chain.task.taskFee();
@@ -229,7 +238,7 @@ export async function startTestNetwork(
       const created = chain.eventsIn(receipt).find((event) => event.name === "TaskPending");
       const { taskId } = created!.args as { taskId: bigint };
       if (withArgs) await uploadArgs(taskId, argsText);
-      if (draw) await appSender.send({ key: `${key}:draw`, call: task.drawNodes(taskId) });
+      if (wantsDraw) await draw(taskId);
       return taskId;
     },
     passTime: async (seconds: number) => {
@@ -248,7 +257,10 @@ export async function startTestNetwork(
     await until(() =>
       relayClient.uploadArgs(taskId, argsText).then(
         () => true,
-        () => false,
+        (error) => {
+          if (isHydrogenError(error) && error.retryable) return false;
+          throw error;
+        },
       ),
     );
   }
