@@ -43,7 +43,8 @@ function solidityFiles(folder: string): string[] {
 
 function resolveImport(path: string): { contents: string } | { error: string } {
   try {
-    return { contents: readFileSync(require.resolve(path), "utf8") };
+    const file = path.startsWith("src/") ? join(root, path) : require.resolve(path);
+    return { contents: readFileSync(file, "utf8").replaceAll("\r\n", "\n") };
   } catch {
     return { error: `cannot find ${path}` };
   }

@@ -353,6 +353,8 @@ contract Task is ITask, Ownable2Step {
         if (record.words[round] != uint256(keccak256(abi.encode(taskId, round, msg.sender, digest, salt)))) {
             revert CommitmentMismatch(taskId, round);
         }
+        // A node may have committed in the name of somebody else.
+        if (node.accountOf(state.id(round)) != msg.sender) revert NotSelectedNode(taskId, round, msg.sender);
         uint256 revealFrom = state.revealFrom();
         if (revealFrom == 0 || block.timestamp < revealFrom) revert RevealsNotOpen(taskId, revealFrom);
         if (block.timestamp > deadline) revert DeadlinePassed(taskId, deadline);
@@ -487,7 +489,7 @@ contract Task is ITask, Ownable2Step {
         if (restWei != 0) _refund(record, taskId, restWei);
     }
 
-    /// Pays the caller its share. Tells whose a peer's seat is.
+    /// Pays a round its share and lets its node go. Tells whose a peer's seat is.
     function _pay(uint256 taskId, TaskState state, uint256 round, uint256 feeWei, uint256 peerId)
         private
         returns (address peer)
@@ -495,7 +497,6 @@ contract Task is ITask, Ownable2Step {
         uint256 shareWei = _shareWei(feeWei, round);
         address account;
         (account, peer) = node.complete(taskId, state.id(round), shareWei, peerId);
-        if (account != msg.sender) revert NotSelectedNode(taskId, round, msg.sender);
         emit TaskNodeSuccess(taskId, account, shareWei);
     }
 

@@ -1,7 +1,17 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { encodePacked, keccak256, parseEther, zeroAddress } from "viem";
-import { account, createNetwork, type Network, type Play, gpu, nodeStatus, refused, shareWei, stakeWei } from "./support/network.ts";
+import {
+  account,
+  createNetwork,
+  gpu,
+  type Network,
+  nodeStatus,
+  type Play,
+  refused,
+  shareWei,
+  stakeWei,
+} from "./support/network.ts";
 
 const cat = { result: "0x8f3a5c7e91b2d4f6" } as const;
 const a = account("a");
@@ -32,7 +42,12 @@ test("a node joins with a stake, is listed, and gets it back when it quits", asy
   await net.fund(a);
   const before = await net.balance(a);
   const joined = await net.join(a);
-  assert.deepEqual(net.event(joined, "NodeJoined"), { node: a, gpuName: gpu.name, gpuVram: gpu.vram, stakeWei });
+  assert.deepEqual(net.event(joined, "NodeJoined"), {
+    node: a,
+    gpuName: gpu.name,
+    gpuVram: gpu.vram,
+    stakeWei,
+  });
   const info = await net.info(a);
   assert.equal(info.status, nodeStatus.available);
   assert.equal(info.gpuID, keccak256(encodePacked(["string", "uint256"], [gpu.name, gpu.vram])));
@@ -43,10 +58,7 @@ test("a node joins with a stake, is listed, and gets it back when it quits", asy
   assert.equal(await net.evm.call(net.node, "totalNodes", []), 2n);
   const quit = await net.send(net.nodes[0]!, net.node, "quit", []);
   assert.equal(net.event(quit, "NodeQuit").stakeReturnedWei, stakeWei);
-  assert.deepEqual(
-    [...(await net.evm.call(net.node, "getNodes", [0n, 10n]))],
-    [a],
-  );
+  assert.deepEqual([...(await net.evm.call(net.node, "getNodes", [0n, 10n]))], [a]);
   await net.send(a, net.node, "quit", []);
   assert.ok((await net.balance(a)) >= before);
   assert.equal((await net.info(a)).status, nodeStatus.quit);
@@ -75,8 +87,7 @@ test("every transition that a node's status does not allow is refused", async ()
   for (const [who, address] of Object.entries({ busy, pausing, quitting, paused, available, stranger })) {
     for (const call of ["join", "quit", "pause", "resume"] as const) {
       if (allowed[call]?.includes(who)) continue;
-      const attempt =
-        call === "join" ? net.join(address) : net.send(address, net.node, call, []);
+      const attempt = call === "join" ? net.join(address) : net.send(address, net.node, call, []);
       await refused(attempt, "IllegalNodeStatus");
     }
   }
@@ -142,7 +153,11 @@ test("earnings are pulled, to the payout address", async () => {
   const withdrawn = await net.send(first, net.node, "withdraw", []);
   assert.equal(net.event(withdrawn, "NodeWithdrawn").amountWei, shareWei);
   assert.equal(await net.balance(cold), shareWei);
-  assert.deepEqual(net.eventNames(await net.send(first, net.node, "withdraw", [])), [], "there is nothing more");
+  assert.deepEqual(
+    net.eventNames(await net.send(first, net.node, "withdraw", [])),
+    [],
+    "there is nothing more",
+  );
   await net.send(second, net.node, "setPayoutAddress", [cold]);
   await net.send(second, net.node, "setPayoutAddress", [zeroAddress]);
   const before = await net.balance(second);
@@ -164,11 +179,7 @@ test("earnings of a node that comes back, also with another GPU, are kept", asyn
   await net.join(node, "another", 8n);
   assert.deepEqual((await net.info(node)).gpu, { name: "another", vram: 8n });
   assert.equal((await net.info(node)).earnedWei, shareWei);
-  assert.equal(
-    (await play.info()).nodes[0],
-    play.nodes[0],
-    "an old task still says who ran it",
-  );
+  assert.equal((await play.info()).nodes[0], play.nodes[0], "an old task still says who ran it");
 });
 
 test("a share that is taken over reaches a node that has come back with another GPU", async () => {
@@ -188,7 +199,8 @@ test("names and VRAM sizes outside the bounds are refused", async () => {
   const net = await createNetwork({ nodes: 0 });
   await refused(net.join(a, "", 8n), "GpuNameLength");
   await refused(net.join(a, "x".repeat(129), 8n), "GpuNameLength");
-  for (const vram of [0n, 5n, 23n, 193n, 2n ** 200n]) await refused(net.join(a, "x", vram), "UnknownVramClass");
+  for (const vram of [0n, 5n, 23n, 193n, 2n ** 200n])
+    await refused(net.join(a, "x", vram), "UnknownVramClass");
   for (const vram of await net.evm.call(net.node, "vramClasses", [])) {
     await net.join(a, "x", vram);
     assert.equal((await net.info(a)).gpu.vram, vram);
