@@ -93,15 +93,15 @@ export function signedJson(
 ): MiddlewareHandler<RelayEnv> {
   return async (c, next) => {
     const identity = auth.fromHeader(c);
-    await withBody(c, maxBytes, budget, async (body) => {
+    await withBody(c, maxBytes, budget, async ({ bytes, hash }) => {
       // Validators read the body through this cache, which holds promises whatever its type says.
-      Object.assign(c.req.bodyCache, { arrayBuffer: Promise.resolve(body.buffer) });
+      Object.assign(c.req.bodyCache, { arrayBuffer: Promise.resolve(bytes.buffer) });
       if (identity === undefined) {
-        const { timestamp, signature, ...params } = jsonObject(body);
+        const { timestamp, signature, ...params } = jsonObject(bytes);
         const signed = { ...params, ...pathParams(c) } as SeedsParams;
         c.set("signers", auth.fromSeeds(signed, optionalText(timestamp), optionalText(signature)).signers);
       } else {
-        if (keccak256(body) !== identity.bodyHash) throw relayError("RELAY_BODY_MISMATCH");
+        if (hash !== identity.bodyHash) throw relayError("RELAY_BODY_MISMATCH");
         c.set("signers", identity.signers);
       }
       await next();

@@ -1,5 +1,6 @@
 /** Request bodies as streams with a limit. */
-import { concatBytes } from "@hydrogen/std";
+import { createKeccak } from "@hydrogen/protocol";
+import { concatBytes, type Hex } from "@hydrogen/std";
 import type { Context } from "hono";
 import { relayError } from "./errors.ts";
 
@@ -34,6 +35,9 @@ export function createBodyBudget(maxBytes: number): BodyBudget {
   };
 }
 
+/** A body in memory, and its keccak256: hashed piece by piece, because megabytes at once would hold up everyone else. */
+export type HashedBody = { bytes: Uint8Array<ArrayBuffer>; hash: Hex };
+
 /**
  * Hands over the whole body, counted against the budget until `use` is done.
  * @throws RELAY_BODY_TOO_LARGE, RELAY_BUSY
@@ -42,17 +46,20 @@ export async function withBody<T>(
   c: Context,
   maxBytes: number,
   budget: BodyBudget,
-  use: (body: Uint8Array<ArrayBuffer>) => Promise<T>,
+  use: (body: HashedBody) => Promise<T>,
 ): Promise<T> {
   let taken = 0;
   try {
+    const hash = createKeccak();
     const chunks: Uint8Array[] = [];
     for await (const chunk of streamBody(c, maxBytes)) {
       budget.take(chunk.length);
       taken += chunk.length;
+      hash.update(chunk);
       chunks.push(chunk);
     }
-    return await use(concatBytes(...chunks) as Uint8Array<ArrayBuffer>);
+    const bytes = concatBytes(...chunks) as Uint8Array<ArrayBuffer>;
+    return await use({ bytes, hash: hash.digest() });
   } finally {
     budget.give(taken);
   }

@@ -64,7 +64,13 @@ async function startNetwork(t: TestContext) {
   return { chain, owner, nodeSenders, client, relay, pass };
 }
 
-/** Creates a task, draws its nodes and has all of them commit and the first two reveal. */
+const lie = {
+  files: [picture(3)],
+  result: bytesToHex(imagesResult([picture(3)])),
+  digest: filesDigest([picture(3)]),
+};
+
+/** Creates a task and draws its nodes; all commit and reveal, and the third has something else than the others. */
 async function runTask({ chain, owner, nodeSenders, client }: Awaited<ReturnType<typeof startNetwork>>) {
   const { task } = chain.calls;
   const zero: Hex = `0x${"00".repeat(32)}`;
@@ -89,7 +95,7 @@ async function runTask({ chain, owner, nodeSenders, client }: Awaited<ReturnType
       taskId,
       round,
       node: sender.address,
-      resultDigest: resultDigest(result, digest),
+      resultDigest: round === 2 ? resultDigest(lie.result, lie.digest) : resultDigest(result, digest),
       salt,
     });
     const call = task.submitTaskResultCommitment(taskId, BigInt(round), commit);
@@ -99,8 +105,9 @@ async function runTask({ chain, owner, nodeSenders, client }: Awaited<ReturnType
     (await client(creator).getProgress(taskId)).map(({ node, step }) => [node, step]),
     nodes.map((address, round) => [address.toLowerCase(), round]),
   );
-  for (const { round, sender } of rounds.slice(0, 2)) {
-    const call = task.discloseTaskResult(taskId, BigInt(round), result, digest, salt);
+  for (const { round, sender } of rounds) {
+    const revealed = round === 2 ? ([lie.result, lie.digest] as const) : ([result, digest] as const);
+    const call = task.discloseTaskResult(taskId, BigInt(round), ...revealed, salt);
     await sender.send({ key: "reveal", call });
   }
   return { taskId, rounds };
@@ -141,7 +148,7 @@ test("serves a task on the real contracts from args to pictures", async (t) => {
   );
 });
 
-test("lets another agreeing node upload, but only after the result node's time", async (t) => {
+test("lets another agreeing node upload after the result node's time, and never the one that was slashed", async (t) => {
   const network = await startNetwork(t);
   const { taskId, rounds } = await runTask(network);
   const [, second, third] = rounds;
@@ -150,7 +157,9 @@ test("lets another agreeing node upload, but only after the result node's time",
     retryable: true,
   });
   await network.pass(121);
-  await assert.rejects(third!.client.uploadResults(taskId, files), { code: "RELAY_SIGNER_NOT_ALLOWED" });
+  for (const theirs of [lie.files, files]) {
+    await assert.rejects(third!.client.uploadResults(taskId, theirs), { code: "RELAY_SIGNER_NOT_ALLOWED" });
+  }
   await second!.client.uploadResults(taskId, files);
   assert.deepEqual(await network.client(creator).getResult(taskId, 0), files[0]);
 });

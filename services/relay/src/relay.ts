@@ -95,7 +95,7 @@ export async function startRelay(configInput: RelayConfigInput, deps: RelayDeps)
     const server = createAdaptorServer({ fetch: app.fetch, overrideGlobalObjects: false }) as Server;
     const port = await listen(server, config.host, config.port);
     shutdown.onClose("server", () => closeServer(server, clock));
-    url ||= `http://${config.host.includes(":") ? `[${config.host}]` : config.host}:${port}`;
+    url ||= `http://${urlHost(config.host)}:${port}`;
     log.info("relay listens", { url, port });
 
     const failed = following.catch((error: unknown) => {
@@ -109,6 +109,11 @@ export async function startRelay(configInput: RelayConfigInput, deps: RelayDeps)
     await shutdown.close("relay did not start");
     throw error;
   }
+}
+
+function urlHost(host: string): string {
+  if (host === "0.0.0.0" || host === "::") return "127.0.0.1";
+  return host.includes(":") ? `[${host}]` : host;
 }
 
 function listen(server: Server, host: string, port: number): Promise<number> {

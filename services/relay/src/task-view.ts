@@ -14,8 +14,9 @@ export type TaskStatus = "pending" | "executing" | "revealing" | "uploading" | "
 
 export type RoundView = {
   node: Hex;
-  /** The node revealed this and was not contradicted by two others. */
+  /** What the node revealed, if it did. */
   reveal?: { result: Hex; filesDigest: Hex };
+  /** The others agreed on something else. */
   slashed: boolean;
 };
 
