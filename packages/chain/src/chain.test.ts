@@ -1,13 +1,17 @@
 import assert from "node:assert/strict";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { describe, it } from "node:test";
-import { isHydrogenError } from "@hydrogen/std";
+import { isHydrogenError, systemClock } from "@hydrogen/std";
 import { parseEther, zeroHash } from "viem";
 import { connectChain, createChain } from "./chain.ts";
+import { startEmbeddedChain } from "./embedded/index.ts";
 import { memoryOutbox } from "./outbox.ts";
 import { isRevert } from "./revert.ts";
 import { connectRpc } from "./rpc.ts";
 import { createSender } from "./sender.ts";
-import { accounts, faultyLine, startTestChain } from "./testing.ts";
+import { accounts, eventually, faultyLine, forward, startTestChain } from "./testing.ts";
 import { startTestNetwork } from "./testing-network.ts";
 
 const [alice, bob] = accounts as [(typeof accounts)[0], (typeof accounts)[0]];
@@ -152,6 +156,36 @@ describe("chain RPC", () => {
       }
     });
   }
+
+  it("subscribes again when the chain comes back", async (t) => {
+    const dataDir = await mkdtemp(join(tmpdir(), "chain-"));
+    const first = await startEmbeddedChain({ dataDir, alloc: {}, dev: true });
+    const port = Number(new URL(first.url).port);
+    let polls = 0;
+    const transport = faultyLine(first.url, (method, _params, next) => {
+      if (method === "eth_getBlockByNumber") polls++;
+      return next();
+    });
+    const rpc = await connectRpc({ rpcUrl: first.url, wsUrl: first.wsUrl, pollMs: 20, transport });
+    const next = rpc.nextHead((await rpc.head()).hash);
+    const pollsWithin = async (ms: number) => {
+      const before = polls;
+      await systemClock.sleep(ms);
+      return polls - before;
+    };
+    await eventually(async () => (await pollsWithin(200)) === 0); // subscribed
+    await first.close();
+    assert.ok((await pollsWithin(200)) > 0);
+    const second = await startEmbeddedChain({ dataDir, port, alloc: {}, dev: true });
+    t.after(async () => {
+      rpc.close();
+      await second.close();
+      await rm(dataDir, { recursive: true });
+    });
+    await eventually(async () => (await pollsWithin(200)) === 0);
+    await forward(second.url, "evm_mine", []);
+    assert.equal((await next).number, 1n);
+  });
 
   it("goes on by polling when the subscription breaks", async (t) => {
     const { url, mine } = await startTestChain(t, { manual: true });

@@ -86,10 +86,11 @@ export function createFollower(options: FollowerOptions, deps: FollowerDeps = {}
   const readPage = async (
     fromBlock: bigint,
     lastBlock: bigint,
+    head: Head,
   ): Promise<{ toBlock: Head; events: HydrogenEvent[] }> => {
     for (;;) {
       const toNumber = fromBlock + BigInt(page) <= lastBlock ? fromBlock + BigInt(page) - 1n : lastBlock;
-      const toBlock = await chain.block(toNumber);
+      const toBlock = toNumber === head.number ? head : await chain.block(toNumber);
       try {
         const range = fromBlock === toNumber ? { blockHash: toBlock.hash } : { fromBlock, toBlock: toNumber };
         const events = await chain.getLogs(range);
@@ -138,7 +139,7 @@ export function createFollower(options: FollowerOptions, deps: FollowerDeps = {}
       // A head that is not above the position may belong to another branch.
       return head.number <= (at?.number ?? -1n) && (await isReorganised(head)) && rewind(handler);
     }
-    const { toBlock, events } = await readPage(fromBlock, lastBlock);
+    const { toBlock, events } = await readPage(fromBlock, lastBlock, head);
     const first = fromBlock === toBlock.number ? toBlock : await chain.block(fromBlock);
     if (at !== undefined && first.parentHash !== at.hash) return rewind(handler);
     if (fromBlock !== toBlock.number && (await blockAt(toBlock.number))?.hash !== toBlock.hash)
