@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { openDatabase } from "@hydrogen/storage";
-import { createJournal, journalMigrations, type RoundKey, resultDirectory } from "./journal.ts";
+import { createJournal, journalMigrations, type RoundKey, roundId } from "./journal.ts";
 import type { Outcome } from "./next-action.ts";
 
 const key: RoundKey = { taskId: 12n, round: 2, taskHash: `0x${"ab".repeat(32)}` };
@@ -66,7 +66,7 @@ test("keeps apart what a reorganisation made of the same id and round", () => {
   journal.select(key);
   journal.setArgs(key, "one");
   assert.equal(journal.select(other).args, undefined);
-  assert.notEqual(resultDirectory(key), resultDirectory(other));
+  assert.notEqual(roundId(key), roundId(other));
 });
 
 test("notes when a stage was reached first", () => {

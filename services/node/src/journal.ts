@@ -144,12 +144,8 @@ export function createJournal(db: Database, nowMs: () => number): Journal {
   };
 }
 
-/** Where the result files of a round lie in the blob store. */
-export function resultFileName(key: RoundKey, index: number): string {
-  return `${resultDirectory(key)}/${index}`;
-}
-
-export function resultDirectory({ taskId, round, taskHash }: RoundKey): string {
+/** The key as text: names jobs, transactions and the directory of the result files. */
+export function roundId({ taskId, round, taskHash }: RoundKey): string {
   return `${taskId}-${round}-${taskHash.slice(2, 18).toLowerCase()}`;
 }
 

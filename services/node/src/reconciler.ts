@@ -8,7 +8,7 @@ import type { Logger } from "@hydrogen/telemetry";
 import type { ChainClock } from "./chain-clock.ts";
 import type { ChainTask } from "./chain-task.ts";
 import type { Jobs } from "./jobs.ts";
-import type { Journal, Round, RoundKey } from "./journal.ts";
+import { type Journal, type Round, roundId } from "./journal.ts";
 import { type MembershipAction, type MembershipSituation, nextMembership } from "./membership.ts";
 import type { MembershipMemory } from "./memory.ts";
 import { type Action, nextAction } from "./next-action.ts";
@@ -75,10 +75,6 @@ export type Reconciler = {
 const longestSleepMs = 10_000;
 /** A timer that fires a moment too early would only make another pass. */
 const timerSlackMs = 20;
-
-export function roundId({ taskId, round }: RoundKey): string {
-  return `${taskId}/${round}`;
-}
 
 export function createReconciler(deps: ReconcilerDeps): Reconciler {
   const { self, journal, clock, chainClock, jobs, log } = deps;

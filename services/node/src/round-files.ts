@@ -6,7 +6,7 @@ import type { Hex } from "@hydrogen/std";
 import type { BlobStore } from "@hydrogen/storage";
 import type { EngineResult } from "./engine/messages.ts";
 import { nodeError } from "./errors.ts";
-import { type RoundKey, resultDirectory } from "./journal.ts";
+import { type RoundKey, roundId } from "./journal.ts";
 
 const maxFileBytes = 64 * 2 ** 20;
 
@@ -26,7 +26,7 @@ export async function readProduced(dir: string, files: EngineResult["files"]): P
 /** Durable when it resolves. Returns the digest that the reveal discloses. */
 export async function keepFiles(blobs: BlobStore, key: RoundKey, files: readonly Uint8Array[]): Promise<Hex> {
   for (const [index, bytes] of files.entries())
-    await blobs.put(`${resultDirectory(key)}/${index}`, once(bytes), { maxBytes: maxFileBytes });
+    await blobs.put(`${roundId(key)}/${index}`, once(bytes), { maxBytes: maxFileBytes });
   return filesDigest(files);
 }
 
@@ -38,18 +38,17 @@ export async function loadFiles(
 ): Promise<Uint8Array[]> {
   const files: Uint8Array[] = [];
   for (let index = 0; index < expected.fileCount; index++) {
-    const name = `${resultDirectory(key)}/${index}`;
+    const name = `${roundId(key)}/${index}`;
     const blob = await blobs.read(name);
     if (blob === undefined) throw nodeError("NODE_FILES_LOST", { name });
     files.push(new Uint8Array(await new Response(blob.stream).arrayBuffer()));
   }
-  if (filesDigest(files) !== expected.filesDigest)
-    throw nodeError("NODE_FILES_LOST", { name: resultDirectory(key) });
+  if (filesDigest(files) !== expected.filesDigest) throw nodeError("NODE_FILES_LOST", { name: roundId(key) });
   return files;
 }
 
 export async function deleteFiles(blobs: BlobStore, key: RoundKey): Promise<void> {
-  for await (const name of blobs.list(resultDirectory(key))) await blobs.delete(name);
+  for await (const name of blobs.list(roundId(key))) await blobs.delete(name);
 }
 
 async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {

@@ -4,9 +4,9 @@ import type { Hex } from "@hydrogen/std";
 import type { Metrics } from "@hydrogen/telemetry";
 import type { NodeConfig } from "./config.ts";
 import type { Engine, EngineState } from "./engine/engine.ts";
-import type { Journal, Round } from "./journal.ts";
+import { type Journal, type Round, roundId } from "./journal.ts";
 import type { Desired } from "./membership.ts";
-import { type Reconciler, roundId } from "./reconciler.ts";
+import type { Reconciler } from "./reconciler.ts";
 
 export type NodeStatusReport = {
   address: Hex;

@@ -8,7 +8,7 @@ import type { Logger } from "@hydrogen/telemetry";
 import type { Behaviour } from "./behaviour.ts";
 import type { ChainTask } from "./chain-task.ts";
 import { nodeError } from "./errors.ts";
-import { type Journal, type Round, resultDirectory } from "./journal.ts";
+import { type Journal, type Round, roundId } from "./journal.ts";
 import type { Action, Outcome } from "./next-action.ts";
 import { throttleProgress } from "./progress.ts";
 import { loadFiles } from "./round-files.ts";
@@ -135,7 +135,7 @@ export function createTaskActions(deps: TaskActionsDeps) {
     signal: AbortSignal,
   ) => {
     await reach(`${name}:before`);
-    const sent = send({ purpose: `${name}:${resultDirectory(round)}`, call }, signal);
+    const sent = send({ purpose: `${name}:${roundId(round)}`, call }, signal);
     sent.catch(() => undefined);
     await reach(`${name}:sending`);
     const { hash } = await sent;

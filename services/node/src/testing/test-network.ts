@@ -18,7 +18,13 @@ import { startEmbeddedChain } from "@hydrogen/chain/embedded";
 import { createKeystore, deployNetwork, type NetworkParameters } from "@hydrogen/chain/node";
 import { taskHash } from "@hydrogen/protocol";
 import { type Relay, startRelay } from "@hydrogen/relay";
-import { createRelayClient, createTaskClient, type RelayClient, type TaskOutcome } from "@hydrogen/sdk";
+import {
+  createRelayClient,
+  createTaskClient,
+  type RelayClient,
+  type TaskHooks,
+  type TaskOutcome,
+} from "@hydrogen/sdk";
 import { type Hex, isHydrogenError, systemClock, waitFor } from "@hydrogen/std";
 import { createLogger, type Logger, silentLogger } from "@hydrogen/telemetry";
 import { type LocalAccount, parseEther } from "viem";
@@ -38,7 +44,7 @@ export type TestNetwork = {
   /** Waits until the node with this index has joined. */
   joined(...indices: number[]): Promise<void>;
   /** Pays for a task and takes it to its end. */
-  runTask(argsText?: string, signal?: AbortSignal): Promise<TaskOutcome>;
+  runTask(argsText?: string, hooks?: TaskHooks): Promise<TaskOutcome>;
   /** Pays for a task and hands its args to the relay, no more. Returns its id. */
   createTask(argsText?: string, options?: { withArgs?: boolean; draw?: boolean }): Promise<bigint>;
   draw(taskId: bigint): Promise<void>;
@@ -46,6 +52,11 @@ export type TestNetwork = {
   giveCnx(to: Hex, amountWei: bigint): Promise<void>;
   /** Moves the block clock. */
   passTime(seconds: number): Promise<void>;
+  /** The application no longer cares for the transactions it has sent. */
+  forgetApplication(): void;
+  snapshot(): Promise<string>;
+  /** Reorganises the chain: drops every block since the snapshot. */
+  revert(snapshot: string): Promise<void>;
   restartRelay(): Promise<void>;
   until<T>(probe: () => Promise<T | undefined | false>, timeoutMs?: number): Promise<T>;
 };
@@ -191,15 +202,22 @@ export async function startTestNetwork(
   }
   await sender.idle();
 
-  const appSender = createSender(
-    { chain: rpc, account: application, outbox: memoryOutbox() },
-    { signal: stop.signal },
-  );
+  const newAppSender = () => {
+    const until = new AbortController();
+    const options = { chain: rpc, account: application, outbox: memoryOutbox() };
+    const created = createSender(options, { signal: AbortSignal.any([stop.signal, until.signal]) });
+    return { ...created, stop: () => until.abort() };
+  };
+  let appSender = newAppSender();
   const relayClient = createRelayClient(
     { url: network.relay.url, chainId: chain.chainId, taskContract: addresses.task },
     { signer: application },
   );
-  const client = createTaskClient({ chain, sender: appSender, relay: relayClient });
+  const client = createTaskClient({
+    chain,
+    sender: { address: application.address, send: (...args) => appSender.send(...args) },
+    relay: relayClient,
+  });
   const until: TestNetwork["until"] = (probe, timeoutMs = 30_000) =>
     waitFor(probe, { clock: systemClock, signal: AbortSignal.timeout(timeoutMs), intervalMs: 50 });
   let tasks = 0;
@@ -226,8 +244,11 @@ export async function startTestNetwork(
         return statuses.every((status) => status !== 0);
       });
     },
-    runTask: (argsText = tinyArgs(), signal = AbortSignal.timeout(60_000)) =>
-      client.run({ key: `task-${tasks++}`, taskType: 0, argsText, vramLimit: 4 }, { signal }),
+    runTask: (argsText = tinyArgs(), hooks = {}) =>
+      client.run(
+        { key: `task-${tasks++}`, taskType: 0, argsText, vramLimit: 4 },
+        { signal: AbortSignal.timeout(60_000), ...hooks },
+      ),
     createTask: async (argsText = tinyArgs(), { withArgs = true, draw: wantsDraw = true } = {}) => {
       const key = `task-${tasks++}`;
       const { task, token } = chain.calls;
@@ -247,6 +268,14 @@ export async function startTestNetwork(
         ["evm_mine", []],
       ] as const)
         await rpc.request({ method, params } as never);
+    },
+    forgetApplication: () => {
+      appSender.stop();
+      appSender = newAppSender();
+    },
+    snapshot: async () => String(await rpc.request({ method: "evm_snapshot" } as never)),
+    revert: async (snapshot: string) => {
+      await rpc.request({ method: "evm_revert", params: [snapshot] } as never);
     },
     restartRelay: async () => {
       network.relay = await startRelay({ ...relayConfig, port: relayPort }, { log: silentLogger });
