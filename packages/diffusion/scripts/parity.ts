@@ -14,7 +14,7 @@ import {
   largestDifference,
   readGoldens,
 } from "../goldens/read.ts";
-import { buildClipText } from "../src/graphs/clip-text.ts";
+import { buildClipText, clipTextInputs } from "../src/graphs/clip-text.ts";
 import { buildUNet, timeFeatures, UNET_INPUTS } from "../src/graphs/unet.ts";
 import { buildVaeDecoder } from "../src/graphs/vae.ts";
 import { encodePng, enginePlatform, loadPipeline } from "../src/index.ts";
@@ -102,7 +102,7 @@ for (const name of checkpoints) {
   const encoded = await run(
     buildClipText(textEncoder.tensors, textEncoder.config, tokenizer.length),
     textEncoder.directory,
-    { input_ids: { data: BigInt64Array.from(ids.map(BigInt)), shape: [2, tokenizer.length] } },
+    clipTextInputs(textEncoder.config, ids, 2),
   );
   add("text embeddings", largestDifference(encoded, embeddings.floats), "1e-4");
 

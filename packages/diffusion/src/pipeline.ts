@@ -5,6 +5,7 @@
 import { Mutex } from "@hydrogen/std";
 import { cancelled, throwIfCancelled } from "./cancel.ts";
 import { diffusionError } from "./errors.ts";
+import { clipTextInputs } from "./graphs/clip-text.ts";
 import { timeFeatures, UNET_INPUTS } from "./graphs/unet.ts";
 import type { ModelFolder } from "./model/folder.ts";
 import { createNoiseStream } from "./noise.ts";
@@ -75,10 +76,8 @@ export function createPipeline(
   /** [1 or 2, tokens, channels]: with guidance the negative prompt's embeddings come first. */
   async function encodePrompts({ prompt, negativePrompt, cfg }: CheckedRequest) {
     const texts = cfg > 1 ? [negativePrompt, prompt] : [prompt];
-    const ids = texts.flatMap((text) => tokenizer.encode(text)).map(BigInt);
-    const data = await networks.text.run({
-      input_ids: { data: BigInt64Array.from(ids), shape: [texts.length, tokenizer.length] },
-    });
+    const ids = texts.flatMap((text) => tokenizer.encode(text));
+    const data = await networks.text.run(clipTextInputs(model.textEncoder.config, ids, texts.length));
     return { data, shape: [texts.length, tokenizer.length, unet.config.levels[0].contextChannels] };
   }
 

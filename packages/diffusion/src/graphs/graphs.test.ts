@@ -10,7 +10,7 @@ import {
 } from "../../goldens/read.ts";
 import { readModelFolder } from "../model/folder.ts";
 import { type Input, openNetwork } from "../runtime/network.ts";
-import { buildClipText } from "./clip-text.ts";
+import { buildClipText, clipTextInputs } from "./clip-text.ts";
 import { buildUNet, timeFeatures, UNET_INPUTS } from "./unet.ts";
 import { buildVaeDecoder } from "./vae.ts";
 
@@ -40,9 +40,7 @@ for (const name of checkpoints) {
   test(`${name}: encodes text as transformers does`, async () => {
     const ids = facts.prompts.slice(1, 3).flatMap((prompt) => prompt.ids);
     const model = buildClipText(textEncoder.tensors, textEncoder.config, tokenizer.length);
-    const output = await run(model, textEncoder.directory, {
-      input_ids: { data: BigInt64Array.from(ids.map(BigInt)), shape: [2, tokenizer.length] },
-    });
+    const output = await run(model, textEncoder.directory, clipTextInputs(textEncoder.config, ids, 2));
     assertClose(output, embeddings.floats, 1e-4);
   });
 
