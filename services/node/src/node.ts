@@ -2,6 +2,7 @@
 import { randomBytes } from "node:crypto";
 import { connectChain, createFollower, createSender, memoryCursor } from "@hydrogen/chain";
 import { sqliteOutbox } from "@hydrogen/chain/node";
+import { listModels } from "@hydrogen/models";
 import { keccak256, taskHash } from "@hydrogen/protocol";
 import { createRelayClient } from "@hydrogen/sdk";
 import { type Clock, concatBytes, type Hex, hexToBytes, systemClock, utf8Encode } from "@hydrogen/std";
@@ -13,7 +14,7 @@ import { createChainClock } from "./chain-clock.ts";
 import { createChainView } from "./chain-view.ts";
 import type { NodeConfig } from "./config.ts";
 import { openDataDir } from "./data-dir.ts";
-import { createEngine } from "./engine/engine.ts";
+import { createEngine, type Engine } from "./engine/engine.ts";
 import { createWakeHandler } from "./events.ts";
 import { createJanitor } from "./janitor.ts";
 import { createJobs } from "./jobs.ts";
@@ -171,6 +172,9 @@ export async function startNode(config: NodeConfig, deps: NodeDeps = {}): Promis
         // Without events the node still looks at the chain now and then.
         if (!stopping.signal.aborted) log.error("events can no longer be followed", { error });
       }),
+      preload(config, engine, stopping.signal).catch((error) => {
+        if (!stopping.signal.aborted) log.warn("could not load a model ahead of its first task", { error });
+      }),
       createJanitor({ journal, blobs: data.blobs, clock, log }).run(stopping.signal),
     ];
     shutdown.onClose("loops", async () => {
@@ -210,6 +214,14 @@ export async function startNode(config: NodeConfig, deps: NodeDeps = {}): Promis
     await shutdown.close("start failed");
     throw error;
   }
+}
+
+/** The first task should not have to wait for the model. */
+async function preload(config: NodeConfig, engine: Engine, signal: AbortSignal): Promise<void> {
+  const { modelsDirs } = config;
+  const models = config.engine.preload === undefined ? await listModels({ modelsDirs, signal }) : [];
+  const model = config.engine.preload ?? (models.length === 1 ? models[0]!.id : undefined);
+  if (model !== undefined) await engine.load(model, signal);
 }
 
 /** In [0, 1), different for every node and task, the same after a restart. */

@@ -109,3 +109,16 @@ test("waits for a relay that is away while there are args to fetch and files to 
   await network.restartRelay();
   assert.equal((await ended(network, taskId)).status, TaskStatus.Done);
 });
+
+test("works through a queue of tasks that nobody draws for them", { timeout: 90_000 }, async (t) => {
+  const network = await startTestNetwork(t);
+  await startAll(network);
+  const taskIds: bigint[] = [];
+  for (const seed of [1, 2, 3, 4])
+    taskIds.push(await network.createTask(tinyArgs({ seed }), { draw: false }));
+  for (const taskId of taskIds) assert.equal((await ended(network, taskId)).status, TaskStatus.Done);
+  const earnedWei = await Promise.all(
+    network.nodes.map(async ({ address }) => (await network.chain.node.getNodeInfo(address)).earnedWei),
+  );
+  assert.deepEqual(earnedWei, [40n * cnx, 40n * cnx, 40n * cnx]);
+});

@@ -89,6 +89,16 @@ test("keeps the model between runs, and the same seed gives the same bytes", asy
   assert.notDeepEqual(other.pngs, first.pngs);
 });
 
+test("loads a model ahead of its first run, and starts meanwhile", async (t) => {
+  const engine = start(t);
+  const loading = engine.load("test/tiny");
+  assert.match(await engine.start(), /^hydrogen-diffusion\//);
+  await loading;
+  const stages = new Set<string>();
+  await run(engine, tinyArgs(), { onProgress: ({ stage }) => stages.add(stage) });
+  assert.deepEqual([...stages], ["running"]);
+});
+
 test("hands on the engine's coded errors with their class", async (t) => {
   const engine = start(t);
   await assert.rejects(run(engine, tinyArgs({ model: "nobody/nothing" })), {

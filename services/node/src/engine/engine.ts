@@ -162,7 +162,7 @@ export function createEngine(options: EngineOptions, deps: { log: Logger; clock:
 
   return {
     state: () => state,
-    start: () => turns.run(async () => (await ensure()).ready),
+    start: async () => (await ensure()).ready,
     load: (model, signal) =>
       turns.run(async () => {
         await ask((id) => ({ type: "load", id, model, settings }), undefined, signal);
