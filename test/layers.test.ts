@@ -68,12 +68,28 @@ test("sources import only what their package.json names, and reach into no other
           if (!target.startsWith(`${folder}/`)) wrong.push(`${file}: ${specifier}`);
           continue;
         }
-        const name = specifier.split("/", specifier.startsWith("@") ? 2 : 1).join("/");
-        if (!names.has(name)) wrong.push(`${file}: ${specifier}`);
+        if (!names.has(packageOf(specifier))) wrong.push(`${file}: ${specifier}`);
       }
     }
   }
   assert.deepEqual(wrong, []);
+});
+
+test("package.json names nothing that no source mentions", () => {
+  const unused: string[] = [];
+  for (const [folder, manifest] of manifests) {
+    const files = globSync(`${folder}/**/*.{ts,sol}`, {
+      cwd: root,
+      exclude: (name) => name === "node_modules",
+    });
+    const sources = files.map((file) => readFileSync(join(root, file), "utf8"));
+    for (const name of Object.keys({ ...manifest.dependencies, ...manifest.devDependencies })) {
+      const typed = name.replace(/^@types\//, "");
+      const mentioned = (source: string) => source.includes(`"${typed}"`) || source.includes(`"${typed}/`);
+      if (!sources.some(mentioned)) unused.push(`${folder}: ${name}`);
+    }
+  }
+  assert.deepEqual(unused, []);
 });
 
 function importsOf(source: string): string[] {
@@ -82,4 +98,8 @@ function importsOf(source: string): string[] {
       /^(?:import|export)\s[^;]*?\sfrom\s+"([^"]+)"|^import\s+"([^"]+)"|\bimport\("([^"]+)"\)/gms,
     ),
   ].map((match) => (match[1] ?? match[2] ?? match[3])!);
+}
+
+function packageOf(specifier: string): string {
+  return specifier.split("/", specifier.startsWith("@") ? 2 : 1).join("/");
 }

@@ -7,6 +7,7 @@ import type { AddressBook, Chain } from "@hydrogen/chain";
 import { type Clock, formatDuration, isHydrogenError, systemClock, waitFor } from "@hydrogen/std";
 import { lockDirectory } from "@hydrogen/storage";
 import { createShutdown, type Logger } from "@hydrogen/telemetry";
+import { privateKeyToAccount } from "viem/accounts";
 import { bootstrap } from "./bootstrap.ts";
 import type { ChainConfigFile } from "./chain-main.ts";
 import { devnetError } from "./errors.ts";
@@ -21,8 +22,10 @@ export type DevnetOptions = {
   modelsDirs: readonly string[];
   /** Default 3, the fewest a task needs. */
   nodes?: number;
-  /** Default: a block as soon as a transaction waits. */
+  /** Of the embedded chain. Default: a block as soon as a transaction waits. */
   blockTimeSec?: number;
+  /** Another chain than the embedded one. The deployer must hold its native currency; it pays for everything. */
+  chain?: { rpcUrl: string; wsUrl?: string; deployerKey: `0x${string}` };
   /** Nodes that misbehave, by index. */
   behaviours?: Readonly<Record<number, Behaviour>>;
   /** Contract parameters that differ from the defaults; they count at the first start only. */
@@ -52,9 +55,11 @@ export type Devnet = {
   close(): Promise<void>;
 };
 
-const chainId = 31_337;
+const embeddedChainId = 31_337;
 const ether = 10n ** 18n;
-const nativeGrantWei = 1_000n * ether;
+const genesisNativeWei = 1_000n * ether;
+/** On another chain: gas for some thousand tasks at a few gwei. */
+const nativeGrantWei = ether;
 const bridgeGrantWei = 1_000_000n * ether;
 const nodeGrantWei = 1_000n * ether;
 
@@ -86,24 +91,34 @@ export async function startDevnet(options: DevnetOptions, deps: DevnetDeps): Pro
       await part.start(signal);
     };
 
-    const alloc = Object.fromEntries(
-      [...wallets.values()].map(({ address }) => [address, nativeGrantWei.toString()]),
-    );
-    writeChainConfig(layout, ports, options, alloc);
-    await start("chain");
-    progress(`chain on ${url(ports.chain)}`);
+    const others = ["bridge", ...nodeNames].map(addressOf);
+    const { rpcUrl, wsUrl } = options.chain ?? {
+      rpcUrl: url(ports.chain),
+      wsUrl: `ws://127.0.0.1:${ports.chain}`,
+    };
+    if (options.chain === undefined) {
+      writeChainConfig(
+        layout,
+        ports,
+        options,
+        [...wallets.values()].map(({ address }) => address),
+      );
+      await start("chain");
+    }
+    progress(`chain on ${rpcUrl}`);
 
+    const deployer =
+      options.chain === undefined ? wallets.get("deployer")! : privateKeyToAccount(options.chain.deployerKey);
     const { addresses, chain } = await bootstrap(
       {
         layout,
-        rpcUrl: url(ports.chain),
-        chainId,
-        deployer: wallets.get("deployer")!,
+        rpcUrl,
+        deployer,
         pool: addressOf("pool"),
-        grants: new Map([
-          [addressOf("bridge"), bridgeGrantWei],
-          ...nodeNames.map((name) => [addressOf(name), nodeGrantWei] as const),
-        ]),
+        grants: new Map(others.map((address, i) => [address, i === 0 ? bridgeGrantWei : nodeGrantWei])),
+        nativeGrants: new Map(
+          options.chain === undefined ? [] : others.map((address) => [address, nativeGrantWei]),
+        ),
         parameters: options.parameters ?? {},
       },
       { clock, log, signal },
@@ -115,6 +130,8 @@ export async function startDevnet(options: DevnetOptions, deps: DevnetDeps): Pro
       layout,
       ports,
       addresses,
+      rpcUrl,
+      wsUrl,
       modelsDirs: options.modelsDirs,
       behaviours: options.behaviours ?? {},
       budgetWei: bridgeGrantWei,
@@ -130,8 +147,8 @@ export async function startDevnet(options: DevnetOptions, deps: DevnetDeps): Pro
     progress(`bridge on ${url(ports.bridge)}`);
 
     const network: NetworkFile = {
-      chainId,
-      rpcUrl: url(ports.chain),
+      chainId: addresses.chainId,
+      rpcUrl,
       relayUrl: url(ports.relay),
       bridgeUrl: url(ports.bridge),
       nodes: nodeNames.map((name, i) => ({ name, address: addressOf(name), apiUrl: url(ports.nodes[i]!) })),
@@ -210,15 +227,15 @@ function writeChainConfig(
   layout: Layout,
   ports: Ports,
   options: DevnetOptions,
-  alloc: Record<string, string>,
+  wallets: readonly string[],
 ): void {
   const config: ChainConfigFile = {
     dataDir: layout.chain,
     port: ports.chain,
-    chainId,
+    chainId: embeddedChainId,
     ...(options.blockTimeSec === undefined ? {} : { blockTimeSec: options.blockTimeSec }),
     allowedOrigins: [...(options.corsOrigins ?? [])],
-    alloc,
+    alloc: Object.fromEntries(wallets.map((address) => [address, genesisNativeWei.toString()])),
   };
   writeFileAtomic(layout.config("chain"), `${JSON.stringify(config, null, 2)}\n`, 0o600);
 }

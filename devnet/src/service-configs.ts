@@ -12,6 +12,8 @@ export type ServiceOptions = {
   layout: Layout;
   ports: Ports;
   addresses: AddressBook;
+  rpcUrl: string;
+  wsUrl?: string | undefined;
   modelsDirs: readonly string[];
   /** Nodes that misbehave, by index: for tests of the protocol. */
   behaviours: Readonly<Record<number, Behaviour>>;
@@ -24,10 +26,10 @@ export type ServiceOptions = {
 export function writeServiceConfigs(options: ServiceOptions): void {
   const { layout, ports, addresses, modelsDirs } = options;
   const chain = {
-    rpcUrl: url(ports.chain),
+    rpcUrl: options.rpcUrl,
+    ...(options.wsUrl === undefined ? {} : { wsUrl: options.wsUrl }),
     addresses: { ...addresses, deployedBlock: Number(addresses.deployedBlock) },
   };
-  const wsUrl = `ws://127.0.0.1:${ports.chain}`;
   const keystore = (name: string) => ({ path: layout.keystore(name), passwordFile: layout.password });
   const write = (name: string, config: object) =>
     writeFileAtomic(layout.config(name), `${JSON.stringify(config, null, 2)}\n`, 0o600);
@@ -39,7 +41,6 @@ export function writeServiceConfigs(options: ServiceOptions): void {
     dataDir: layout.relay,
     corsOrigins: options.corsOrigins,
     ...chain,
-    wsUrl,
   });
   ports.nodes.forEach((port, index) => {
     write(`node-${index}`, {
@@ -60,7 +61,6 @@ export function writeServiceConfigs(options: ServiceOptions): void {
     port: ports.bridge,
     dataDir: layout.bridge,
     ...chain,
-    wsUrl,
     relayUrl: url(ports.relay),
     keystore: keystore("bridge"),
     modelsDirs,

@@ -3,21 +3,27 @@ import { spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import type { Command } from "commander";
 
-const services = {
-  relay: "carry task args and results between applications and nodes",
-  node: "run tasks on this machine and earn CNX",
-  bridge: "serve the inference API with a wallet of its own",
-} as const;
+const services = [
+  {
+    name: "relay",
+    main: "@hydrogen/relay/main",
+    about: "carry task args and results between applications and nodes",
+  },
+  { name: "node", main: "@hydrogen/node/main", about: "run tasks on this machine and earn CNX" },
+  {
+    name: "bridge",
+    main: "@hydrogen/bridge/main",
+    about: "serve the inference API with a wallet of its own",
+  },
+];
 
 export function serviceCommands(command: Command, signal: AbortSignal): void {
-  for (const [name, description] of Object.entries(services)) {
+  for (const { name, main, about } of services) {
     command
       .command(name)
-      .description(description)
+      .description(about)
       .argument("<config>", "its configuration, a JSON file; docs/config.md lists the settings")
-      .action((config: string) =>
-        run(fileURLToPath(import.meta.resolve(`@hydrogen/${name}/main`)), config, signal),
-      );
+      .action((config: string) => run(fileURLToPath(import.meta.resolve(main)), config, signal));
   }
 }
 

@@ -5,6 +5,7 @@ import { createBridgeClient } from "@hydrogen/sdk";
 import { formatDuration } from "@hydrogen/std";
 import { createLogger } from "@hydrogen/telemetry";
 import type { Command } from "commander";
+import { cliError } from "../errors.ts";
 import { generateImages } from "../generate.ts";
 import { integerIn, numberIn } from "../options.ts";
 import { dataDirOf, shippedModelsDir } from "../paths.ts";
@@ -19,6 +20,7 @@ type UpOptions = ImageOptions & {
   nodes: number;
   blockTime?: number;
   anyPort?: boolean;
+  rpc?: string;
 };
 
 export function upCommand(command: Command, signal: AbortSignal): void {
@@ -37,6 +39,10 @@ export function upCommand(command: Command, signal: AbortSignal): void {
       "fixed time between blocks (default: a block as soon as needed)",
       numberIn(0.1, 60),
     )
+    .option(
+      "--rpc <url>",
+      "use this chain instead of the embedded one; $HYDROGEN_DEPLOYER_KEY pays for the deployment",
+    )
     .option("--any-port", "take any free ports instead of the usual ones (first start only)")
     .action(async (options: UpOptions) => {
       const dataDir = dataDirOf(options.data);
@@ -48,6 +54,7 @@ export function upCommand(command: Command, signal: AbortSignal): void {
           modelsDirs: [shippedModelsDir],
           nodes: options.nodes,
           anyPort: options.anyPort ?? false,
+          ...(options.rpc === undefined ? {} : { chain: otherChain(options.rpc) }),
           ...(options.blockTime === undefined ? {} : { blockTimeSec: options.blockTime }),
         },
         { log: createLogger({ level: "warn" }), onProgress: (text) => console.error(`✓ ${text}`), signal },
@@ -63,6 +70,17 @@ export function upCommand(command: Command, signal: AbortSignal): void {
         await devnet.close();
       }
     });
+}
+
+/** @throws CLI_OPTION_INVALID without a usable key */
+function otherChain(rpcUrl: string): { rpcUrl: string; deployerKey: `0x${string}` } {
+  const key = process.env.HYDROGEN_DEPLOYER_KEY ?? "";
+  if (!/^0x[0-9a-fA-F]{64}$/.test(key))
+    throw cliError("CLI_OPTION_INVALID", {
+      option: "--rpc",
+      problem: "HYDROGEN_DEPLOYER_KEY is not set to a private key",
+    });
+  return { rpcUrl, deployerKey: key as `0x${string}` };
 }
 
 async function firstImage(
