@@ -29,7 +29,7 @@ const result = { result: "0x8f3a5c7e91b2d4f6" } as const;
 async function honestCycle(net: Network): Promise<Record<string, number>> {
   const gas: Record<string, number> = {};
   const taskId = (await net.evm.call(net.task, "totalTasks", [])) + 1n;
-  const hashes = [keccak256(toHex(taskId)), keccak256(toHex(-taskId, { signed: true, size: 32 }))] as const;
+  const hashes = [keccak256(toHex(taskId)), keccak256(toHex(1000n + taskId))] as const;
   const created = await net.send(net.creator, net.task, "createTask", [taskType.sd, ...hashes, 8n]);
   gas.createTask = Number(created.gasUsed);
   const play = await net.draw(taskId);

@@ -117,6 +117,7 @@ export async function createNetwork(options: NetworkOptions = {}) {
 
   const known = new Set<Address>();
   const ledger = new Map<bigint, { feeWei: bigint; paidWei: bigint; refundedWei: bigint }>();
+  const listeners: ((receipt: Receipt) => void)[] = [];
   let salts = 0;
 
   function book(receipt: Receipt): void {
@@ -165,6 +166,7 @@ export async function createNetwork(options: NetworkOptions = {}) {
   ): Promise<Receipt> {
     const receipt = await evm.send(from, contract, functionName, args);
     book(receipt);
+    for (const listener of listeners) listener(receipt);
     if (options.checkBooks ?? true) await checkBooks();
     return receipt;
   }
@@ -215,6 +217,7 @@ export async function createNetwork(options: NetworkOptions = {}) {
       taskId,
       nodes: selected,
       receipt,
+      hasCommitted: (round: number): boolean => said[round] !== undefined,
       commit(round: number, statement: Statement): Promise<Receipt> {
         salts += 1;
         const salt = keccak256(toHex(`salt ${salts}`));
@@ -269,6 +272,10 @@ export async function createNetwork(options: NetworkOptions = {}) {
     create,
     draw,
     checkBooks,
+    /** Sees every receipt from now on. */
+    onReceipt(listener: (receipt: Receipt) => void): void {
+      listeners.push(listener);
+    },
     /** Creates a task and draws its nodes. */
     async play(type: bigint = taskType.sd, vramLimit = 8n) {
       return draw(await create(type, vramLimit));
