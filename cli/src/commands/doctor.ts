@@ -69,10 +69,16 @@ async function engine(): Promise<Finding[]> {
   try {
     const { enginePlatform } = await import("@hydrogen/diffusion");
     const { runtimeVersion, providers } = enginePlatform();
-    return [good(`ONNX Runtime ${runtimeVersion} with ${providers.join(", ")}`)];
+    return [
+      good(`ONNX Runtime ${runtimeVersion}; tasks run on the CPU (it also knows ${others(providers)})`),
+    ];
   } catch (error) {
     return [bad(`the diffusion engine does not load: ${errorSummary(error)}`)];
   }
+}
+
+function others(providers: readonly string[]): string {
+  return providers.filter((name) => name !== "cpu").join(", ") || "nothing else";
 }
 
 async function models(): Promise<Finding[]> {
