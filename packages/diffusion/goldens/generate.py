@@ -5,6 +5,7 @@
 Needs torch, diffusers and transformers (development only; the versions used are written to versions.json).
 """
 
+import inspect
 import json
 import shutil
 from collections import Counter
@@ -17,11 +18,16 @@ import transformers
 from diffusers import (
     AutoencoderKL,
     AutoencoderTiny,
+    DDIMScheduler,
     DPMSolverMultistepScheduler,
     EulerAncestralDiscreteScheduler,
+    EulerDiscreteScheduler,
+    HeunDiscreteScheduler,
+    LCMScheduler,
     PNDMScheduler,
     StableDiffusionPipeline,
     UNet2DConditionModel,
+    UniPCMultistepScheduler,
 )
 from safetensors.torch import save_file
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
@@ -30,6 +36,12 @@ OUT = Path(__file__).resolve().parents[3] / "test-vectors" / "diffusion"
 SCHEDULERS = {
     "EulerAncestralDiscreteScheduler": EulerAncestralDiscreteScheduler,
     "DPMSolverMultistepScheduler": DPMSolverMultistepScheduler,
+    "LCMScheduler": LCMScheduler,
+    "DDIMScheduler": DDIMScheduler,
+    "EulerDiscreteScheduler": EulerDiscreteScheduler,
+    "HeunDiscreteScheduler": HeunDiscreteScheduler,
+    "UniPCMultistepScheduler": UniPCMultistepScheduler,
+    "PNDMScheduler": PNDMScheduler,
 }
 
 PROMPTS = [
@@ -272,6 +284,12 @@ def make_checkpoints():
 
 EULER = "EulerAncestralDiscreteScheduler"
 DPM = "DPMSolverMultistepScheduler"
+LCM = "LCMScheduler"
+DDIM = "DDIMScheduler"
+EULER_DISCRETE = "EulerDiscreteScheduler"
+HEUN = "HeunDiscreteScheduler"
+UNIPC = "UniPCMultistepScheduler"
+PNDM = "PNDMScheduler"
 STABLE = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
 
 
@@ -312,6 +330,129 @@ def scheduler_settings():
     yield DPM, 6, STABLE | {"thresholding": True, "sample_max_value": 1.5}
     yield DPM, 6, STABLE | {"thresholding": True, "algorithm_type": "dpmsolver", "final_sigmas_type": "sigma_min"}
     yield DPM, 5, STABLE | {"trained_betas": np.linspace(0.001, 0.03, 50).tolist(), "num_train_timesteps": 50}
+    # New cases go to the end: a case's number is its seed.
+    for curve in ({}, {"use_lu_lambdas": True}, {"beta_schedule": "squaredcos_cap_v2"}):
+        yield DPM, 6, STABLE | {"use_exponential_sigmas": True} | curve
+    yield from lcm_settings()
+    yield from ddim_settings()
+    yield from euler_settings()
+    yield from heun_settings()
+    yield from unipc_settings()
+    yield from pndm_settings()
+
+
+PREDICTIONS = ("epsilon", "v_prediction", "sample")
+SPACINGS = ("linspace", "leading", "trailing")
+ZERO_SNR = {"rescale_betas_zero_snr": True, "timestep_spacing": "trailing", "prediction_type": "v_prediction"}
+TRAINED = {"trained_betas": np.linspace(0.001, 0.03, 50).tolist(), "num_train_timesteps": 50}
+
+
+def lcm_settings():
+    for steps in (1, 2, 4, 7, 50):
+        yield LCM, steps, {}
+    for prediction in PREDICTIONS:
+        yield LCM, 4, {"prediction_type": prediction, "original_inference_steps": 33, "timestep_scaling": 0.01}
+    yield LCM, 5, {"original_inference_steps": 1000, "timestep_scaling": 0.003}
+    yield LCM, 4, {"clip_sample": True, "clip_sample_range": 0.7, "set_alpha_to_one": False}
+    yield LCM, 4, {"thresholding": True, "sample_max_value": 1.5, "dynamic_thresholding_ratio": 0.9}
+    yield LCM, 4, ZERO_SNR
+    yield LCM, 4, {"beta_schedule": "linear", "beta_start": 0.0001, "beta_end": 0.02, "timestep_spacing": "trailing"}
+    yield LCM, 4, TRAINED
+
+
+def ddim_settings():
+    yield DDIM, 10, {}
+    for spacing in SPACINGS:
+        for prediction in PREDICTIONS:
+            config = {"timestep_spacing": spacing, "prediction_type": prediction, "steps_offset": 1, "clip_sample": False}
+            yield DDIM, 7, STABLE | config
+    for steps in (1, 3, 30):
+        yield DDIM, steps, STABLE | {"clip_sample": False, "set_alpha_to_one": False}
+    yield DDIM, 6, STABLE | ZERO_SNR | {"clip_sample": False}
+    yield DDIM, 6, STABLE | {"clip_sample_range": 0.5}
+    yield DDIM, 6, STABLE | {"thresholding": True, "sample_max_value": 1.5}
+    yield DDIM, 5, {"beta_schedule": "squaredcos_cap_v2"}
+    yield DDIM, 5, TRAINED
+
+
+def euler_settings():
+    yield EULER_DISCRETE, 10, {}
+    for spacing in SPACINGS:
+        for prediction in PREDICTIONS:
+            yield EULER_DISCRETE, 7, STABLE | {"timestep_spacing": spacing, "prediction_type": prediction, "steps_offset": 1}
+    for curve in ("use_karras_sigmas", "use_exponential_sigmas"):
+        for spacing in SPACINGS:
+            yield EULER_DISCRETE, 8, STABLE | {curve: True, "timestep_spacing": spacing}
+        yield EULER_DISCRETE, 5, STABLE | {curve: True, "sigma_min": 0.1, "sigma_max": 10.5}
+    for steps in (1, 2):
+        yield EULER_DISCRETE, steps, STABLE
+        yield EULER_DISCRETE, steps, STABLE | {"use_karras_sigmas": True, "final_sigmas_type": "sigma_min"}
+    yield EULER_DISCRETE, 6, STABLE | {"interpolation_type": "log_linear"}
+    yield EULER_DISCRETE, 6, STABLE | {"interpolation_type": "log_linear", "use_karras_sigmas": True}
+    yield EULER_DISCRETE, 6, STABLE | {"final_sigmas_type": "sigma_min", "prediction_type": "original_sample"}
+    for prediction in ("epsilon", "v_prediction"):
+        yield EULER_DISCRETE, 6, STABLE | {"timestep_type": "continuous", "prediction_type": prediction}
+    yield EULER_DISCRETE, 6, STABLE | ZERO_SNR
+    yield EULER_DISCRETE, 5, {"beta_schedule": "squaredcos_cap_v2"}
+    yield EULER_DISCRETE, 5, TRAINED
+
+
+def heun_settings():
+    yield HEUN, 6, {}
+    for spacing in SPACINGS:
+        for prediction in PREDICTIONS:
+            yield HEUN, 5, STABLE | {"timestep_spacing": spacing, "prediction_type": prediction, "steps_offset": 1}
+    for curve in ("use_karras_sigmas", "use_exponential_sigmas"):
+        yield HEUN, 5, STABLE | {curve: True}
+        yield HEUN, 5, STABLE | {curve: True, "timestep_spacing": "trailing", "sigma_min": 0.5}
+    for steps in (1, 2):
+        yield HEUN, steps, STABLE
+    yield HEUN, 5, STABLE | {"clip_sample": True, "clip_sample_range": 0.8}
+    yield HEUN, 5, STABLE | {"rescale_betas_zero_snr": True}
+    yield HEUN, 5, {"beta_schedule": "squaredcos_cap_v2"}
+    yield HEUN, 5, TRAINED
+
+
+def unipc_settings():
+    yield UNIPC, 10, {}
+    for order in (1, 2, 3):
+        for solver in ("bh1", "bh2", "midpoint"):
+            config = STABLE | {"solver_order": order, "solver_type": solver, "final_sigmas_type": "sigma_min"}
+            yield UNIPC, 8, config
+            yield UNIPC, 8, config | {"predict_x0": False, "lower_order_final": False}
+        for steps in (1, 2, 3, 9):
+            yield UNIPC, steps, STABLE | {"solver_order": order}
+    for spacing in SPACINGS:
+        for prediction in PREDICTIONS:
+            yield UNIPC, 7, STABLE | {"timestep_spacing": spacing, "prediction_type": prediction, "steps_offset": 1}
+    for prediction in PREDICTIONS:
+        yield UNIPC, 6, STABLE | {"prediction_type": prediction, "predict_x0": False, "final_sigmas_type": "sigma_min"}
+    for curve in ("use_karras_sigmas", "use_exponential_sigmas"):
+        for final in ("zero", "sigma_min"):
+            yield UNIPC, 8, STABLE | {curve: True, "final_sigmas_type": final}
+        yield UNIPC, 6, STABLE | {curve: True, "sigma_min": 0.1, "sigma_max": 10.5, "final_sigmas_type": "sigma_min"}
+    yield UNIPC, 8, STABLE | {"disable_corrector": [0, 3], "solver_order": 3}
+    yield UNIPC, 6, STABLE | {"thresholding": True, "sample_max_value": 1.5}
+    yield UNIPC, 6, STABLE | ZERO_SNR
+    yield UNIPC, 6, {"beta_schedule": "squaredcos_cap_v2"}
+    yield UNIPC, 5, TRAINED
+
+
+def pndm_settings():
+    yield PNDM, 10, {}
+    for spacing in SPACINGS:
+        for prediction in ("epsilon", "v_prediction"):
+            for skip in (True, False):
+                config = {"timestep_spacing": spacing, "prediction_type": prediction, "skip_prk_steps": skip, "steps_offset": 1}
+                yield PNDM, 7, STABLE | config
+    for steps in (1, 2, 3, 4, 20):
+        yield PNDM, steps, STABLE | {"skip_prk_steps": True}
+    for steps in (4, 5):
+        yield PNDM, steps, STABLE | {"set_alpha_to_one": True}
+    yield PNDM, 7, STABLE | {"skip_prk_steps": True, "set_alpha_to_one": True}
+    yield PNDM, 6, STABLE | {"skip_prk_steps": True, "rescale_betas_zero_snr": True}
+    yield PNDM, 5, {"beta_schedule": "squaredcos_cap_v2"}
+    yield PNDM, 5, TRAINED
 
 
 def trace_schedulers(tensors):
@@ -323,17 +464,19 @@ def trace_schedulers(tensors):
     tensors["scheduler.pattern"] = pattern
     cases = []
     for index, (method, steps, config) in enumerate(scheduler_settings()):
-        scheduler = SCHEDULERS[method](**config)
+        scheduler = SCHEDULERS[method].from_config(config)
         scheduler.set_timesteps(steps)
-        # Left to itself the reference starts at the second of two equal timesteps, and then runs out of noise levels.
-        scheduler.set_begin_index(0)
         noise = torch.Generator().manual_seed(index)
+        # Left to itself the reference starts at the second of two equal timesteps, and then runs out of noise levels.
+        if hasattr(scheduler, "set_begin_index"):
+            scheduler.set_begin_index(0)
+        options = {"generator": noise} if "generator" in inspect.signature(scheduler.step).parameters else {}
         latents = start * scheduler.init_noise_sigma
         trace = []
         for t in scheduler.timesteps:
             seen = scheduler.scale_model_input(latents, t)
             output = seen * 0.5 + pattern * 0.2
-            latents = scheduler.step(output, t, latents, generator=noise).prev_sample
+            latents = scheduler.step(output, t, latents, **options).prev_sample
             trace.append(latents)
         timesteps = [float(t) for t in scheduler.timesteps]
         cases.append({"method": method, "steps": steps, "config": config, "seed": index, "timesteps": timesteps})

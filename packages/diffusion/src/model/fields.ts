@@ -26,6 +26,12 @@ export class Fields {
     this.#errors = errors;
   }
 
+  /** The same values, with other defaults where there are none. */
+  withDefaults(defaults: Readonly<Record<string, unknown>>): Fields {
+    const given = Object.entries(this.#values).filter(([, value]) => value !== null && value !== undefined);
+    return new Fields({ ...defaults, ...Object.fromEntries(given) }, this.#errors);
+  }
+
   raw(key: string): unknown {
     return this.#values[key] ?? undefined;
   }

@@ -1,18 +1,15 @@
 import type { Fields } from "../model/fields.ts";
+import { type Level, levelsOf, multistepTimesteps } from "./multistep.ts";
+import { cleanLatents, noiseIn, parsePrediction, parseThresholding } from "./prediction.ts";
 import {
-  countDown,
   interpolate,
-  linspace,
-  parseSpacing,
   roundHalfEven,
   type Scheduler,
   type SchedulerOptions,
   type TrainingSchedule,
   trainingSchedule,
 } from "./schedule.ts";
-
-/** Signal, noise and log signal-to-noise at one noise level. */
-type Level = { alpha: number; sigma: number; lambda: number };
+import { exponentialSigmas, parseCurve, parseFinalSigma, timestepOf } from "./sigmas.ts";
 
 /** What a step multiplies the latents, the solver's three terms and fresh noise by. */
 type Weights = { keep: number; terms: [number, number, number]; fresh: number };
@@ -27,10 +24,7 @@ type Settings = ReturnType<typeof parseSettings>;
 export function createDpmSolver({ fields, steps, noise }: SchedulerOptions): Scheduler {
   const settings = parseSettings(fields);
   const { timesteps, sigmas } = visit(fields, steps, trainingSchedule(fields));
-  const levels = Array.from(sigmas, (ratio): Level => {
-    const alpha = 1 / Math.sqrt(ratio ** 2 + 1);
-    return { alpha, sigma: ratio * alpha, lambda: -Math.log(ratio) };
-  });
+  const levels = levelsOf(sigmas);
   /** Converted outputs of the latest steps, newest first. */
   const history: Float32Array[] = [];
 
@@ -85,18 +79,10 @@ function parseSettings(fields: Fields) {
   const predictsClean = algorithm.endsWith("++") || algorithm === "deis";
   // The reference takes the names of other solvers' types for its own default.
   const solver = fields.oneOf("solver_type", ["midpoint", "heun", "logrho", "bh1", "bh2"], "midpoint");
-  const final = fields.raw("final_sigmas_type") ?? "zero";
-  if (final !== "zero" && final !== "sigma_min") throw fields.invalid("final_sigmas_type");
+  const final = parseFinalSigma(fields);
   if (final === "zero" && !predictsClean) throw fields.invalid("final_sigmas_type");
   if (order === 3 && algorithm === "sde-dpmsolver") throw fields.unsupported("solver_order");
-  for (const key of [
-    "use_exponential_sigmas",
-    "use_beta_sigmas",
-    "use_flow_sigmas",
-    "use_dynamic_shifting",
-  ]) {
-    fields.only(key, false);
-  }
+  for (const key of ["use_flow_sigmas", "use_dynamic_shifting"]) fields.only(key, false);
   fields.only("variance_type", undefined);
   return {
     order,
@@ -104,15 +90,10 @@ function parseSettings(fields: Fields) {
     predictsClean,
     heun: solver === "heun",
     endsAtZero: final === "zero",
-    prediction: fields.oneOf("prediction_type", ["epsilon", "v_prediction", "sample"], "epsilon"),
+    prediction: parsePrediction(fields),
     lowerOrderFinal: fields.flag("lower_order_final", true),
     eulerAtFinal: fields.flag("euler_at_final", false),
-    clip: fields.flag("thresholding", false)
-      ? {
-          ratio: fields.number("dynamic_thresholding_ratio", 0.995),
-          maximum: fields.number("sample_max_value", 1),
-        }
-      : undefined,
+    clip: parseThresholding(fields),
   };
 }
 
@@ -123,62 +104,25 @@ function visit(
   training: TrainingSchedule,
 ): { timesteps: number[]; sigmas: Float32Array } {
   const { sigmas: table } = training;
-  const karras = fields.flag("use_karras_sigmas", false);
+  const curve = parseCurve(fields);
+  // Evenly spaced logarithms again, but with whole timesteps; Karras' curve goes before it.
   const lu = fields.flag("use_lu_lambdas", false);
-  const last = fields.raw("final_sigmas_type") === "sigma_min" ? table[0]! : 0;
-  if (!karras && !lu) {
-    const timesteps = spacedTimesteps(fields, steps, training);
+  const last = parseFinalSigma(fields) === "sigma_min" ? table[0]! : 0;
+  if (curve === undefined && !lu) {
+    const lowestLambda = fields.number("lambda_min_clipped", Number.NEGATIVE_INFINITY);
+    const end = training.timesteps - table.filter((sigma) => -Math.log(sigma) < lowestLambda).length;
+    const timesteps = multistepTimesteps(fields, steps, training.timesteps, end);
     return { timesteps, sigmas: Float32Array.of(...timesteps.map((t) => interpolate(table, t)), last) };
   }
   const logs = table.map(Math.log);
-  const rho = 7;
-  const ramp = (from: number, to: number) => linspace(0, 1, steps).map((t) => from + t * (to - from));
-  const sigmas = karras
-    ? ramp(table.at(-1)! ** (1 / rho), table[0]! ** (1 / rho)).map((root) => root ** rho)
-    : ramp(logs.at(-1)!, logs[0]!).map(Math.exp);
-  const cosine = fields.raw("beta_schedule") === "squaredcos_cap_v2";
+  const sigmas = (curve ?? exponentialSigmas)(table.at(-1)!, table[0]!, steps);
+  const rounded = curve !== exponentialSigmas || lu;
+  const cut = !rounded || fields.raw("beta_schedule") === "squaredcos_cap_v2";
   const timesteps = sigmas.map((sigma) => {
     const t = timestepOf(sigma, logs);
-    return cosine ? Math.trunc(t) : roundHalfEven(t);
+    return cut ? Math.trunc(t) : roundHalfEven(t);
   });
   return { timesteps, sigmas: Float32Array.of(...sigmas, last) };
-}
-
-function spacedTimesteps(
-  fields: Fields,
-  steps: number,
-  { timesteps: all, sigmas }: TrainingSchedule,
-): number[] {
-  const lowestLambda = fields.number("lambda_min_clipped", Number.NEGATIVE_INFINITY);
-  const end = all - sigmas.filter((sigma) => -Math.log(sigma) < lowestLambda).length;
-  switch (parseSpacing(fields)) {
-    case "linspace":
-      return linspace(0, end - 1, steps + 1)
-        .slice(1)
-        .map(roundHalfEven)
-        .toReversed();
-    case "leading": {
-      const ratio = Math.floor(end / (steps + 1));
-      const offset = fields.whole("steps_offset", 0);
-      return Array.from({ length: steps }, (_, i) => (steps - i) * ratio + offset);
-    }
-    case "trailing":
-      return countDown(end, all / steps).map((t) => roundHalfEven(t) - 1);
-  }
-}
-
-/** The fractional training timestep at which the noise has this level. */
-function timestepOf(sigma: number, logs: Float32Array): number {
-  const log = Math.log(Math.max(sigma, 1e-10));
-  const low = Math.min(
-    Math.max(
-      logs.findLastIndex((candidate) => log >= candidate),
-      0,
-    ),
-    logs.length - 2,
-  );
-  const share = (logs[low]! - log) / (logs[low]! - logs[low + 1]!);
-  return low + Math.min(Math.max(share, 0), 1);
 }
 
 /** The model's output as the clean latents or as the noise, whichever the solver integrates. */
@@ -188,31 +132,12 @@ function convertOutput(
   level: Level,
   settings: Settings,
 ): Float32Array {
-  const { alpha, sigma } = level;
   const { prediction, predictsClean, clip } = settings;
-  const clean = (out: number, i: number): number => {
-    if (prediction === "epsilon") return (latents[i]! - sigma * out) / alpha;
-    return prediction === "v_prediction" ? alpha * latents[i]! - sigma * out : out;
-  };
-  const noise = (out: number, i: number): number => {
-    if (prediction === "epsilon") return out;
-    if (prediction === "v_prediction") return alpha * out + sigma * latents[i]!;
-    return (latents[i]! - alpha * out) / sigma;
-  };
-  if (clip === undefined) return output.map(predictsClean ? clean : noise);
-  const clipped = clipDynamically(output.map(clean), clip);
-  return predictsClean ? clipped : clipped.map((x, i) => (latents[i]! - alpha * x) / sigma);
-}
-
-/** @see https://arxiv.org/abs/2205.11487 section 2.3 */
-function clipDynamically(
-  values: Float32Array,
-  { ratio, maximum }: { ratio: number; maximum: number },
-): Float32Array {
-  const sorted = values.map(Math.abs).sort();
-  const quantile = interpolate(sorted, ratio * (sorted.length - 1));
-  const limit = Math.min(Math.max(quantile, 1), maximum);
-  return values.map((value) => Math.min(Math.max(value, -limit), limit) / limit);
+  if (clip === undefined) {
+    return (predictsClean ? cleanLatents : noiseIn)(prediction, output, latents, level);
+  }
+  const clipped = clip(cleanLatents(prediction, output, latents, level));
+  return predictsClean ? clipped : noiseIn("sample", clipped, latents, level);
 }
 
 /** The exponential integrator's coefficients for a step between two noise levels. */

@@ -1,11 +1,23 @@
 import { diffusionError } from "../errors.ts";
+import { createDdim } from "./ddim.ts";
 import { createDpmSolver } from "./dpm-solver.ts";
+import { createEuler } from "./euler.ts";
 import { createEulerAncestral } from "./euler-ancestral.ts";
+import { createHeun } from "./heun.ts";
+import { createLcm } from "./lcm.ts";
+import { createPndm } from "./pndm.ts";
 import type { Scheduler, SchedulerOptions } from "./schedule.ts";
+import { createUniPc } from "./unipc.ts";
 
 const SCHEDULERS = {
   EulerAncestralDiscreteScheduler: createEulerAncestral,
   DPMSolverMultistepScheduler: createDpmSolver,
+  LCMScheduler: createLcm,
+  DDIMScheduler: createDdim,
+  EulerDiscreteScheduler: createEuler,
+  HeunDiscreteScheduler: createHeun,
+  UniPCMultistepScheduler: createUniPc,
+  PNDMScheduler: createPndm,
 };
 
 /** The schedulers there are, by their names in diffusers. */

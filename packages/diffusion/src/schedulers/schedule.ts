@@ -1,5 +1,5 @@
 /**
- * What both schedulers share: how much noise there is at each training timestep, and which timesteps a run visits.
+ * What the schedulers share: how much noise there is at each training timestep, and which timesteps a run visits.
  * Numbers are rounded to single precision where the reference holds them in single precision.
  */
 
@@ -9,7 +9,7 @@ import type { NoiseStream } from "../noise.ts";
 
 /** One run of one image: feed it the model's outputs in order. */
 export type Scheduler = {
-  /** What the model is told at each step. */
+  /** What the model is told at each step; some schedulers take more than one step for each that was asked for. */
   readonly timesteps: readonly number[];
   /** What the initial normal noise is multiplied by. */
   readonly initialScale: number;
@@ -24,20 +24,29 @@ export type SchedulerOptions = { fields: Fields; steps: number; noise: NoiseStre
 export type TrainingSchedule = {
   /** How many there are, as far as the spacing of a run's timesteps is concerned. */
   timesteps: number;
+  /** Share of the signal in the variance at each training timestep, single precision. */
+  alphas: Float32Array;
   /** Noise to signal at each training timestep, single precision. */
   sigmas: Float32Array;
 };
 
+/** What becomes of `rescale_betas_zero_snr`: the last timestep is all noise, nearly all noise, or it has no effect. */
+export type ZeroSnr = "exact" | "nearly" | "ignored";
+
 /**
  * Settings of a scheduler: the model's own, overridden by those of the request that are not null. The reference
- * takes any `steps_offset` that a model names for an outdated 1.
+ * takes any `steps_offset` that a model names for an outdated 1, and a `clip_sample` for a mistake.
  */
 export function schedulerFields(
   model: Readonly<Record<string, unknown>>,
   request: Readonly<Record<string, unknown>> | null | undefined,
 ): Fields {
   const given = Object.entries(request ?? {}).filter(([, value]) => value !== null && value !== undefined);
-  const own = model.steps_offset === undefined ? model : { ...model, steps_offset: 1 };
+  const own = {
+    ...model,
+    ...(model.steps_offset !== undefined && { steps_offset: 1 }),
+    ...(model.clip_sample === true && { clip_sample: false }),
+  };
   return new Fields(
     { ...own, ...Object.fromEntries(given) },
     {
@@ -48,17 +57,18 @@ export function schedulerFields(
 }
 
 /** @see https://arxiv.org/abs/2006.11239 section 2; https://arxiv.org/abs/2305.08891 algorithm 1 for zero SNR */
-export function trainingSchedule(fields: Fields): TrainingSchedule {
+export function trainingSchedule(fields: Fields, zeroSnr: ZeroSnr = "nearly"): TrainingSchedule {
   const timesteps = fields.count("num_train_timesteps", 1000);
   if (timesteps < 2 || timesteps > 100_000) throw fields.invalid("num_train_timesteps");
   let betas = trainingBetas(fields, timesteps);
-  const zeroSnr = fields.flag("rescale_betas_zero_snr", false);
-  if (zeroSnr) betas = rescaleToZeroSnr(betas);
+  const rescale = zeroSnr !== "ignored" && fields.flag("rescale_betas_zero_snr", false);
+  if (rescale) betas = rescaleToZeroSnr(betas);
   const alphas = cumulativeAlphas(betas);
-  // The reference keeps the last one away from zero, so that the first sigma stays finite.
-  if (zeroSnr) alphas[alphas.length - 1] = 2 ** -24;
+  // The reference keeps the last one away from zero where the first sigma must stay finite.
+  if (rescale && zeroSnr === "nearly") alphas[alphas.length - 1] = 2 ** -24;
   return {
     timesteps,
+    alphas,
     sigmas: alphas.map((alpha) => Math.sqrt(Math.fround(Math.fround(1 - alpha) / alpha))),
   };
 }
@@ -149,4 +159,32 @@ export function parseSpacing(fields: Fields): "linspace" | "leading" | "trailing
     throw fields.invalid("timestep_spacing");
   }
   return spacing;
+}
+
+/** Timesteps from high to low that begin at or near the last one; those of `linspace` are not whole numbers. */
+export function spacedTimesteps(fields: Fields, steps: number, all: number): number[] {
+  switch (parseSpacing(fields)) {
+    case "linspace":
+      return linspace(0, all - 1, steps).toReversed();
+    case "leading": {
+      const ratio = Math.floor(all / steps);
+      const offset = fields.whole("steps_offset", 0);
+      return Array.from({ length: steps }, (_, i) => (steps - 1 - i) * ratio + offset);
+    }
+    case "trailing":
+      return countDown(all, all / steps).map((t) => roundHalfEven(t) - 1);
+  }
+}
+
+/** `spacedTimesteps` as whole numbers within the table of training timesteps. */
+export function wholeTimesteps(
+  fields: Fields,
+  steps: number,
+  { alphas, timesteps }: TrainingSchedule,
+): number[] {
+  const visited = spacedTimesteps(fields, steps, timesteps)
+    .map(roundHalfEven)
+    .filter((t) => t >= 0);
+  if (visited[0]! >= alphas.length) throw fields.invalid("steps_offset");
+  return visited;
 }
