@@ -38,7 +38,7 @@ export async function verifyFiles(
 }
 
 /** What decides what a model draws: configuration, vocabulary, weights. Not the model card, samples or curves. */
-const essential = /\.(json|txt|safetensors)$/;
+const essential = /\.(json|txt|model|safetensors)$/;
 
 /** SHA-256 of every essential file below `dir`, by path, in order of path; the manifest itself and hidden files excepted. */
 export async function hashFolder(dir: string): Promise<Record<string, string>> {

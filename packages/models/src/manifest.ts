@@ -2,7 +2,7 @@
  * `hydrogen.json`: what a model folder holds. It names every file with its SHA-256, so that a node runs exactly the
  * weights that everybody else runs, and the settings that suit the model, so that a client need not guess them.
  */
-import { readFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { isHydrogenError } from "@hydrogen/std";
 import { z } from "zod";
@@ -11,7 +11,7 @@ import { modelError } from "./errors.ts";
 export const manifestName = "hydrogen.json";
 
 /** A relative path with forward slashes that stays inside the folder. */
-const insidePath = z
+export const insidePath = z
   .string()
   .regex(/^[A-Za-z0-9_][A-Za-z0-9._+-]*(\/[A-Za-z0-9_][A-Za-z0-9._+-]*)*$/, "must be a plain relative path");
 
@@ -37,6 +37,20 @@ export const manifestSchema = z.strictObject({
   files: z
     .record(insidePath, z.string().regex(/^[0-9a-f]{64}$/, "must be a SHA-256"))
     .refine((files) => Object.keys(files).length > 0, "must name at least one file"),
+  /** Where the model store got it; models that ship have none. */
+  source: z
+    .strictObject({
+      /** The repository as it was asked for, or the address without its secrets. */
+      from: z.string().max(2_000),
+      /** Branch, tag or commit that was asked for, and the commit it meant then. */
+      revision: z.string().max(100).nullable(),
+      commit: z.string().max(100).nullable(),
+      variant: z.string().max(32).nullable(),
+      file: z.string().max(500).nullable(),
+      /** ISO 8601, UTC. */
+      pulledAt: z.iso.datetime(),
+    })
+    .optional(),
 });
 
 export type ModelManifest = z.output<typeof manifestSchema>;
@@ -58,6 +72,10 @@ export async function readManifest(dir: string): Promise<ModelManifest | undefin
     if (isMissing(error)) return undefined;
     throw modelError("MODEL_MANIFEST_INVALID", { path }, error);
   }
+}
+
+export async function saveManifest(dir: string, manifest: ModelManifest): Promise<void> {
+  await writeFile(join(dir, manifestName), `${JSON.stringify(manifest, null, 2)}\n`);
 }
 
 /** Whether a file-system call failed because there is nothing at that path. */

@@ -7,13 +7,12 @@
  * Run again on a folder that has one, it keeps what is not given and hashes anew. With --check it writes nothing and
  * fails if a file differs from the manifest or is not in it.
  */
-import { writeFile } from "node:fs/promises";
-import { join, resolve } from "node:path";
+import { resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { errorSummary } from "@hydrogen/std";
 import { modelError } from "./errors.ts";
 import { hashFolder } from "./files.ts";
-import { type ModelManifest, manifestName, manifestSchema, readManifest } from "./manifest.ts";
+import { type ModelManifest, manifestSchema, readManifest, saveManifest } from "./manifest.ts";
 
 /**
  * Hashes the folder and writes its manifest.
@@ -38,7 +37,7 @@ export async function writeManifest(
     const issue = parsed.error.issues[0]!;
     throw modelError("MODEL_MANIFEST_INVALID", { dir, field: issue.path.join("."), reason: issue.message });
   }
-  await writeFile(join(dir, manifestName), `${JSON.stringify(parsed.data, null, 2)}\n`);
+  await saveManifest(dir, parsed.data);
   return parsed.data;
 }
 
