@@ -7,7 +7,7 @@ import { startTestNetwork } from "./testing/test-network.ts";
 const cnx = 10n ** 18n;
 
 test("a node that lies is slashed and stays out; the others' picture counts", {
-  timeout: 60_000,
+  timeout: 300_000,
 }, async (t) => {
   const network = await startTestNetwork(t);
   const [liar, ...honest] = network.nodes;
@@ -32,7 +32,7 @@ test("a node that lies is slashed and stays out; the others' picture counts", {
   assert.equal(await network.chain.token.balanceOf(liar!.address), 600n * cnx);
 });
 
-test("a silent node costs the task only the grace period", { timeout: 60_000 }, async (t) => {
+test("a silent node costs the task only the grace period", { timeout: 300_000 }, async (t) => {
   const network = await startTestNetwork(t, { parameters: { graceSec: 1n } });
   const [silent, ...honest] = network.nodes;
   await silent!.start({ behaviour: behaviours.silent });
@@ -48,7 +48,7 @@ test("a silent node costs the task only the grace period", { timeout: 60_000 }, 
 });
 
 test("another node uploads for a result node that does not, and takes its share", {
-  timeout: 90_000,
+  timeout: 300_000,
 }, async (t) => {
   const network = await startTestNetwork(t, { parameters: { uploadSec: 30n } });
   // Whoever becomes the result node will not upload within its time.

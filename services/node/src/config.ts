@@ -46,9 +46,11 @@ export const nodeConfig = z.object({
       threads: z.int().min(0).default(0).describe("CPU threads per run; 0 measures which number is fastest"),
       timeoutSec: z.number().positive().default(280).describe("Longest run of one task"),
       preload: z
-        .string()
+        .union([z.string(), z.literal(false)])
         .optional()
-        .describe("Id of the model to load at start; by default the only one there is, if there is only one"),
+        .describe(
+          "Id of the model to load at start, or false for none; by default the only one there is, if there is only one",
+        ),
     })
     .prefault({}),
   payoutAddress: address

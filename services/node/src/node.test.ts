@@ -5,7 +5,7 @@ import { startTestNetwork } from "./testing/test-network.ts";
 
 const cnx = 10n ** 18n;
 
-test("three nodes join, run a task, agree, and are paid to the wei", { timeout: 60_000 }, async (t) => {
+test("three nodes join, run a task, agree, and are paid to the wei", { timeout: 300_000 }, async (t) => {
   const network = await startTestNetwork(t);
   for (const node of network.nodes) await node.start();
   await network.joined(0, 1, 2);

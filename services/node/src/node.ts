@@ -219,9 +219,10 @@ export async function startNode(config: NodeConfig, deps: NodeDeps = {}): Promis
 /** The first task should not have to wait for the model. */
 async function preload(config: NodeConfig, engine: Engine, signal: AbortSignal): Promise<void> {
   const { modelsDirs } = config;
-  const models = config.engine.preload === undefined ? await listModels({ modelsDirs, signal }) : [];
-  const model = config.engine.preload ?? (models.length === 1 ? models[0]!.id : undefined);
-  if (model !== undefined) await engine.load(model, signal);
+  const chosen = config.engine.preload;
+  const models = chosen === undefined ? await listModels({ modelsDirs, signal }) : [];
+  const model = chosen ?? (models.length === 1 && models[0]!.id);
+  if (model !== false) await engine.load(model, signal);
 }
 
 /** In [0, 1), different for every node and task, the same after a restart. */

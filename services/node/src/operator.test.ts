@@ -27,7 +27,7 @@ function becomes(network: TestNetwork, node: TestNode, status: number): Promise<
 }
 
 test("pauses, resumes, leaves and comes back as its operator says, across restarts", {
-  timeout: 60_000,
+  timeout: 300_000,
 }, async (t) => {
   const network = await startTestNetwork(t, { nodes: 1 });
   const node = network.nodes[0]!;
@@ -53,7 +53,7 @@ test("pauses, resumes, leaves and comes back as its operator says, across restar
 });
 
 test("a node told to leave in the middle of a task finishes it, and takes everything along", {
-  timeout: 60_000,
+  timeout: 300_000,
 }, async (t) => {
   const payout = privateKeyToAccount(`0x${"77".repeat(32)}`).address;
   const network = await startTestNetwork(t, { config: { payoutAddress: payout } });
@@ -80,7 +80,7 @@ test("a node told to leave in the middle of a task finishes it, and takes everyt
   assert.equal(await network.chain.token.balanceOf(leaving.address), 1_000n * cnx);
 });
 
-test("withdraws to the payout address when the threshold is reached", { timeout: 60_000 }, async (t) => {
+test("withdraws to the payout address when the threshold is reached", { timeout: 300_000 }, async (t) => {
   const payout = privateKeyToAccount(`0x${"78".repeat(32)}`).address;
   const network = await startTestNetwork(t, {
     config: { payoutAddress: payout, withdrawThresholdWei: (20n * cnx).toString() },
@@ -93,7 +93,7 @@ test("withdraws to the payout address when the threshold is reached", { timeout:
   await network.until(async () => (await network.chain.token.balanceOf(payout)) === 60n * cnx);
 });
 
-test("joins by itself as soon as its wallet holds the stake", { timeout: 60_000 }, async (t) => {
+test("joins by itself as soon as its wallet holds the stake", { timeout: 300_000 }, async (t) => {
   const network = await startTestNetwork(t, { nodes: 1, nodeCnx: 399n * cnx });
   const node = network.nodes[0]!;
   const running = await node.start();
@@ -106,14 +106,14 @@ test("joins by itself as soon as its wallet holds the stake", { timeout: 60_000 
   await becomes(network, node, NodeStatus.Available);
 });
 
-test("lets no second node into its data directory", { timeout: 60_000 }, async (t) => {
+test("lets no second node into its data directory", { timeout: 300_000 }, async (t) => {
   const network = await startTestNetwork(t, { nodes: 1 });
   await network.nodes[0]!.start();
   await assert.rejects(network.nodes[0]!.start(), { code: "STORAGE_IN_USE" });
 });
 
 test("refuses a wrong password, another chain, and a taken port, and leaves nothing open", {
-  timeout: 60_000,
+  timeout: 300_000,
 }, async (t) => {
   const network = await startTestNetwork(t, { nodes: 1 });
   const node = network.nodes[0]!;
@@ -131,7 +131,7 @@ test("refuses a wrong password, another chain, and a taken port, and leaves noth
 });
 
 test("as a program it ends cleanly on SIGTERM in the middle of a run, and the next one finishes the task", {
-  timeout: 90_000,
+  timeout: 300_000,
 }, async (t) => {
   const network = await startTestNetwork(t);
   const [node, ...others] = network.nodes as [TestNode, ...TestNode[]];
@@ -153,7 +153,7 @@ test("as a program it ends cleanly on SIGTERM in the middle of a run, and the ne
   await network.until(async () => (await network.chain.task.getTask(taskId)).status === TaskStatus.Done);
 });
 
-test("as a program it says what is wrong with its configuration", { timeout: 60_000 }, async (t) => {
+test("as a program it says what is wrong with its configuration", { timeout: 300_000 }, async (t) => {
   const network = await startTestNetwork(t, { nodes: 1 });
   const path = join(network.dir, "broken.json");
   writeFileSync(path, JSON.stringify({ ...network.nodes[0]!.configInput, vramGb: "much" }));

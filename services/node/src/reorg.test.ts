@@ -8,7 +8,7 @@ import { tinyArgs } from "./testing/tiny-model.ts";
 const cnx = 10n ** 18n;
 
 test("a task whose draw and commitments are reorganised away is finished in the new chain", {
-  timeout: 90_000,
+  timeout: 300_000,
 }, async (t) => {
   const network = await startTestNetwork(t);
   const mayReveal = deferred<void>();
@@ -24,10 +24,7 @@ test("a task whose draw and commitments are reorganised away is finished in the 
   });
   await network.revert(before);
   mayReveal.resolve();
-  await network.until(
-    async () => (await network.chain.task.getTask(taskId)).status === TaskStatus.Done,
-    60_000,
-  );
+  await network.until(async () => (await network.chain.task.getTask(taskId)).status === TaskStatus.Done);
   for (const { address } of network.nodes) {
     const { stakeWei, earnedWei } = await network.chain.node.getNodeInfo(address);
     assert.equal(stakeWei, 400n * cnx);
@@ -36,7 +33,7 @@ test("a task whose draw and commitments are reorganised away is finished in the 
 });
 
 test("runs the task that took another's id in a reorganisation, not the other", {
-  timeout: 90_000,
+  timeout: 300_000,
 }, async (t) => {
   const network = await startTestNetwork(t);
   const mayRun = deferred<void>();

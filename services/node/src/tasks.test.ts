@@ -28,7 +28,7 @@ const reasonOf = async (network: TestNetwork, taskId: bigint): Promise<string | 
 };
 
 test("a task the engine cannot do ends as reported, with a fee for the reporters and no slash", {
-  timeout: 60_000,
+  timeout: 300_000,
 }, async (t) => {
   const network = await startTestNetwork(t);
   await startAll(network);
@@ -46,7 +46,7 @@ test("a task the engine cannot do ends as reported, with a fee for the reporters
 });
 
 test("a model that nobody has is no error of the task: the nodes stay silent until it is overdue", {
-  timeout: 60_000,
+  timeout: 300_000,
 }, async (t) => {
   const network = await startTestNetwork(t, { parameters: { commitSec: 60n } });
   const [first] = await startAll(network);
@@ -71,7 +71,7 @@ test("a model that nobody has is no error of the task: the nodes stay silent unt
   });
 });
 
-test("a task that its creator does not draw is drawn by a node", { timeout: 60_000 }, async (t) => {
+test("a task that its creator does not draw is drawn by a node", { timeout: 300_000 }, async (t) => {
   const network = await startTestNetwork(t);
   await startAll(network);
   const taskId = await network.createTask(tinyArgs(), { draw: false });
@@ -79,7 +79,7 @@ test("a task that its creator does not draw is drawn by a node", { timeout: 60_0
 });
 
 test("waits for a relay that is away while there are args to fetch and files to upload", {
-  timeout: 90_000,
+  timeout: 300_000,
 }, async (t) => {
   const network = await startTestNetwork(t);
   const uploading = deferred<void>();
@@ -110,7 +110,7 @@ test("waits for a relay that is away while there are args to fetch and files to 
   assert.equal((await ended(network, taskId)).status, TaskStatus.Done);
 });
 
-test("works through a queue of tasks that nobody draws for them", { timeout: 90_000 }, async (t) => {
+test("works through a queue of tasks that nobody draws for them", { timeout: 300_000 }, async (t) => {
   const network = await startTestNetwork(t);
   await startAll(network);
   const taskIds: bigint[] = [];

@@ -155,7 +155,7 @@ export async function startTestNetwork(
       gpuName: "CPU",
       vramGb: 8,
       modelsDirs: ["models"],
-      engine: { threads: 1 },
+      engine: { threads: 1, preload: false },
       api: { port: 0 },
       ...options.config,
     };
@@ -218,7 +218,7 @@ export async function startTestNetwork(
     sender: { address: application.address, send: (...args) => appSender.send(...args) },
     relay: relayClient,
   });
-  const until: TestNetwork["until"] = (probe, timeoutMs = 30_000) =>
+  const until: TestNetwork["until"] = (probe, timeoutMs = 120_000) =>
     waitFor(probe, { clock: systemClock, signal: AbortSignal.timeout(timeoutMs), intervalMs: 50 });
   let tasks = 0;
   const draw = async (taskId: bigint): Promise<void> => {
@@ -247,7 +247,7 @@ export async function startTestNetwork(
     runTask: (argsText = tinyArgs(), hooks = {}) =>
       client.run(
         { key: `task-${tasks++}`, taskType: 0, argsText, vramLimit: 4 },
-        { signal: AbortSignal.timeout(60_000), ...hooks },
+        { signal: AbortSignal.timeout(200_000), ...hooks },
       ),
     createTask: async (argsText = tinyArgs(), { withArgs = true, draw: wantsDraw = true } = {}) => {
       const key = `task-${tasks++}`;
