@@ -1,4 +1,4 @@
-/** What real diffusers computed, as goldens/generate.py wrote it down. For tests and the parity report only. */
+/** What real diffusers and Compel computed, as the scripts here wrote it down. For tests and the parity report only. */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { readSafetensors } from "../src/safetensors.ts";
@@ -33,6 +33,22 @@ export type CommonFacts = {
     seed: number;
     timesteps: number[];
   }[];
+};
+
+/** How Compel reads and encodes prompts, as goldens/prompts.py wrote it down. */
+export type PromptFacts = {
+  compel: string;
+  parsed: (
+    | { prompt: string; refused: string }
+    | {
+        prompt: string;
+        combine: "and" | "mean" | "sum";
+        parts: { fragments: [text: string, weight: number][]; weight: number }[];
+        loras: [name: string, weight: number][];
+      }
+  )[];
+  encoded: { checkpoint: string; prompt: string }[];
+  pairs: { prompt: string; negative: string }[];
 };
 
 export async function readGoldens<Facts>(

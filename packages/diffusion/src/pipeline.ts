@@ -5,11 +5,11 @@
 import { Mutex } from "@hydrogen/std";
 import { cancelled, throwIfCancelled } from "./cancel.ts";
 import { diffusionError } from "./errors.ts";
-import { clipTextInputs } from "./graphs/clip-text.ts";
-import { timeFeatures, UNET_INPUTS } from "./graphs/unet.ts";
+import { guidanceFeatures, timeFeatures, UNET_INPUTS } from "./graphs/unet.ts";
 import type { ModelFolder } from "./model/folder.ts";
 import { createNoiseStream } from "./noise.ts";
 import type { RgbImage } from "./png.ts";
+import { type Conditioning, encodePrompts } from "./prompt/encode.ts";
 import { type CheckedRequest, checkRequest, type GenerateRequest } from "./request.ts";
 import type { Network } from "./runtime/network.ts";
 import { createScheduler, type Scheduler, schedulerFields } from "./schedulers/index.ts";
@@ -63,6 +63,9 @@ export function createPipeline(
   facts: PipelineFacts,
 ): DiffusionPipeline {
   const { unet, vae, tokenizer } = model;
+  const { guidanceChannels } = unet.config;
+  /** Whether a prediction without the prompt is needed too; a network that takes the strength itself needs none. */
+  const needsTwo = (cfg: number) => cfg > 1 && guidanceChannels === 0;
   const vaeScale = 2 ** (vae.config.blockChannels.length - 1);
   const [sampleHeight, sampleWidth] = unet.config.sampleSize;
   const defaults = {
@@ -73,23 +76,21 @@ export function createPipeline(
   const turn = new Mutex();
   let closed = false;
 
-  /** [1 or 2, tokens, channels]: with guidance the negative prompt's embeddings come first. */
-  async function encodePrompts({ prompt, negativePrompt, cfg }: CheckedRequest) {
-    const texts = cfg > 1 ? [negativePrompt, prompt] : [prompt];
-    const ids = texts.flatMap((text) => tokenizer.encode(text));
-    const data = await networks.text.run(clipTextInputs(model.textEncoder.config, ids, texts.length));
-    return { data, shape: [texts.length, tokenizer.length, unet.config.levels[0].contextChannels] };
+  /** With guidance the negative prompt's embeddings come first. */
+  async function encode({ prompt, negativePrompt, cfg }: CheckedRequest): Promise<Conditioning> {
+    const text = { network: networks.text, config: model.textEncoder.config, tokenizer };
+    return encodePrompts(needsTwo(cfg) ? [negativePrompt, prompt] : [prompt], text);
   }
 
   /** The model's prediction at one step, with guidance applied. */
   async function predict(
     latents: Float32Array,
     shape: readonly number[],
-    context: { data: Float32Array; shape: number[] },
+    context: Conditioning,
     cfg: number,
     timestep: number,
   ) {
-    const guided = cfg > 1;
+    const guided = needsTwo(cfg);
     const sample = guided ? concat(latents, latents) : latents;
     const output = await networks.unet.run({
       [UNET_INPUTS.sample]: { data: sample, shape: [guided ? 2 : 1, ...shape] },
@@ -98,6 +99,9 @@ export function createPipeline(
         shape: [1, unet.config.levels[0].channels],
       },
       [UNET_INPUTS.context]: context,
+      ...(guidanceChannels > 0 && {
+        [UNET_INPUTS.guidance]: { data: guidanceFeatures(unet.config, cfg), shape: [1, guidanceChannels] },
+      }),
     });
     if (!guided) return output;
     const without = output.subarray(0, latents.length);
@@ -119,7 +123,7 @@ export function createPipeline(
     // Wrong settings are refused before anything is computed.
     newScheduler();
 
-    const context = await encodePrompts(request);
+    const context = await encode(request);
     const timingsMs = { text: performance.now() - started, steps: 0, decode: 0, total: 0 };
     const images: RgbImage[] = [];
     for (let image = 0; image < numImages; image++) {

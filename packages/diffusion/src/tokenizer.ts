@@ -17,7 +17,16 @@ export type ClipTokenizerFiles = {
 export type ClipTokenizer = {
   /** Token ids of a prompt: start, at most `length` − 2 tokens of text, end, padding. */
   encode(text: string): number[];
+  /** Token ids of a text of any length, without any around them. */
+  tokenize(text: string): number[];
+  /** A token as the vocabulary has it, with `</w>` at the end of a word. */
+  tokenOf(id: number): string | undefined;
+  /** The same tokenizer, where each of these tokens, in any case, stands for a run of ids. */
+  withTokens(tokens: ReadonlyMap<string, readonly number[]>): ClipTokenizer;
   readonly length: number;
+  readonly start: number;
+  readonly end: number;
+  readonly pad: number;
 };
 
 /** Longer words cost quadratic time and mean nothing to a model. */
@@ -57,8 +66,8 @@ export function createClipTokenizer(
   if (typeof asked !== "number" || !(asked >= 2)) throw invalid("model_max_length is out of range");
   const length = Math.floor(Math.min(asked, maxLength));
 
-  const longestFirst = [...special.keys()].toSorted((a, b) => b.length - a.length);
-  const specials = new RegExp(`(${longestFirst.map(escapePattern).join("|")})`, "u");
+  const specials = anyOf(special.keys());
+  const tokenById = new Map([...vocab].map(([token, id]) => [id, token]));
   const cache = new Map<string, number[]>();
   const encodeWord = (word: string): number[] => {
     const known = cache.get(word);
@@ -68,26 +77,53 @@ export function createClipTokenizer(
     return ids;
   };
 
-  return {
-    length,
-    encode(text) {
-      const ids: number[] = [start];
+  const build = (added: ReadonlyMap<string, readonly number[]>): ClipTokenizer => {
+    const learned = new Map([...added].map(([token, ids]) => [normalise(token), ids]));
+    const learnedTokens = learned.size === 0 ? undefined : anyOf(learned.keys());
+    const tokenize = (text: string, enough = Number.POSITIVE_INFINITY): number[] => {
+      const ids: number[] = [];
       for (const part of text.split(specials)) {
         const id = special.get(part);
         if (id !== undefined) ids.push(id);
-        else for (const word of wordsOf(part)) ids.push(...encodeWord(word));
-        if (ids.length >= length) break;
+        else {
+          const normal = normalise(part);
+          for (const piece of learnedTokens ? normal.split(learnedTokens) : [normal]) {
+            const run = learned.get(piece);
+            if (run !== undefined) ids.push(...run);
+            else for (const word of wordsOf(piece)) ids.push(...encodeWord(word));
+          }
+        }
+        if (ids.length >= enough) break;
       }
-      ids.length = Math.min(ids.length, length - 1);
-      ids.push(end);
-      while (ids.length < length) ids.push(pad);
       return ids;
-    },
+    };
+    return {
+      length,
+      start,
+      end,
+      pad,
+      tokenize: (text) => tokenize(text),
+      tokenOf: (id) => tokenById.get(id),
+      withTokens: (tokens) => build(new Map([...added, ...tokens])),
+      encode(text) {
+        const ids = [start, ...tokenize(text, length).slice(0, length - 2), end];
+        while (ids.length < length) ids.push(pad);
+        return ids;
+      },
+    };
   };
+  return build(new Map());
 }
 
+/** Keeps what it finds when a text is split by it; of tokens that begin alike it finds the longest. */
+function anyOf(tokens: Iterable<string>): RegExp {
+  const longestFirst = [...tokens].toSorted((a, b) => b.length - a.length);
+  return new RegExp(`(${longestFirst.map(escapePattern).join("|")})`, "u");
+}
+
+/** The words of a text that is normalised. */
 function wordsOf(text: string): string[] {
-  return (normalise(text).match(WORDS) ?? []).flatMap((word) => word.match(PIECES) ?? []);
+  return (text.match(WORDS) ?? []).flatMap((word) => word.match(PIECES) ?? []);
 }
 
 /** Lower case letter by letter, as the reference does: no final sigma, no context. */
