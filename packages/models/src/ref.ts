@@ -98,7 +98,7 @@ function addressOnly(id: string) {
 }
 
 function parseHubAddress(url: URL, shown: string, parts: Parts): HubRef {
-  const [owner, model, action, revision, ...path] = url.pathname.slice(1).split("/").map(decode);
+  const [owner, model = "", action, revision, ...path] = url.pathname.slice(1).split("/").map(decode);
   const repo = `${owner}/${model}`;
   if (action === undefined || action === "") return parseId(repo, parts);
   if (action === "tree") return parseId(repo, { ...parts, revision: revision ?? null });
