@@ -7,6 +7,8 @@ export type ChainTask = {
   readonly taskType: number;
   readonly taskHash: Hex;
   readonly status: TaskStatus;
+  /** How long it may wait to be drawn. */
+  readonly queueSec: number;
   readonly nodes: readonly Hex[];
   readonly verdicts: readonly Verdict[];
   /** 0: not set yet; so with every other time here. */

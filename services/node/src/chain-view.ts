@@ -55,7 +55,7 @@ type TaskInfo = Awaited<ReturnType<Chain["task"]["getTask"]>>;
 /** Of tasks created now; a task keeps those of its creation, so what is computed here may be off, and is then refused. */
 type Parameters = Awaited<ReturnType<Chain["task"]["getParameters"]>>;
 
-function taskOf(info: TaskInfo, { uploadSec, distanceThreshold }: Parameters): ChainTask {
+function taskOf(info: TaskInfo, { queueSec, uploadSec, distanceThreshold }: Parameters): ChainTask {
   const results = info.results.map(hexToBytes);
   const uploadDeadlineSec = Number(info.uploadDeadline);
   return {
@@ -63,6 +63,7 @@ function taskOf(info: TaskInfo, { uploadSec, distanceThreshold }: Parameters): C
     taskType: Number(info.taskType),
     taskHash: info.taskHash,
     status: info.status as TaskStatus,
+    queueSec: Number(queueSec),
     nodes: info.nodes,
     verdicts: info.verdicts as readonly Verdict[],
     commitDeadlineSec: Number(info.commitDeadline),

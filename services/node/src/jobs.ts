@@ -3,7 +3,7 @@
  * whose decision has changed is aborted; one that failed is tried again, later each time. A job that waits for its
  * transaction is given time first: mostly it is that transaction, seen by the reconciler before, that changed the decision.
  */
-import { type Clock, isHydrogenError } from "@hydrogen/std";
+import type { Clock } from "@hydrogen/std";
 import type { Logger } from "@hydrogen/telemetry";
 
 export type Jobs = {
@@ -57,8 +57,8 @@ export function createJobs(deps: {
     const failures = before?.kind === kind ? before.failures + 1 : 1;
     const pauseMs = Math.min(longestRestMs, firstRestMs * 2 ** (failures - 1));
     resting.set(key, { kind, failures, untilMs: clock.nowMs() + pauseMs });
-    const expected = isHydrogenError(error) && error.retryable && failures < 4;
-    log[expected ? "info" : "warn"](`could not ${kind}`, { job: key, error, failures, pauseMs });
+    // At first somebody else was faster, or something is restarting.
+    log[failures < 4 ? "info" : "warn"](`could not ${kind}`, { job: key, error, failures, pauseMs });
   };
 
   const end = (current: Running) => {

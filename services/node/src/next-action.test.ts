@@ -44,6 +44,7 @@ function situation({ task, memory, ...rest }: Case): Situation {
       id: 7n,
       taskType: 0,
       taskHash: "0x00",
+      queueSec: 600,
       status: TaskStatus.Executing,
       nodes: [self, b, c],
       verdicts: [None, None, None],
@@ -85,10 +86,11 @@ table("a pending task", [
   ["is drawn when nobody else did", { ...pending, nowSec: 1003.5 }, "draw"],
   ["is drawn earlier by a node with less jitter", { ...pending, nowSec: 1002, jitter: 0 }, "draw"],
   [
-    "is no business of a node that could not be drawn",
+    "is left alone by a node that could not be drawn",
     { ...pending, nowSec: 1010, available: false },
-    "done",
+    "wait until a change",
   ],
+  ["is forgotten when its time in the queue is over", { ...pending, nowSec: 1601 }, "done"],
   [
     "that was drawn before a reorganisation waits for the next draw",
     { ...pending, memory: {} },

@@ -77,9 +77,10 @@ export function nextAction(situation: Situation): Action {
 }
 
 function draw({ task, available, nowSec, pendingSinceSec, jitter }: Situation): Action {
-  if (!available) return done("not available");
+  if (nowSec > pendingSinceSec + task.queueSec) return done("its time in the queue is over");
+  if (!available) return wait("to be available");
   const fromSec = pendingSinceSec + drawPatienceSec + jitter * choreSpreadSec;
-  return nowSec >= fromSec ? { kind: "draw" } : wait(`task ${task.id} may be drawn by its creator`, fromSec);
+  return nowSec >= fromSec ? { kind: "draw" } : wait("the creator to draw the task", fromSec);
 }
 
 function execution(situation: Situation, memory: RoundMemory): Action {

@@ -143,13 +143,11 @@ export function createReconciler(deps: ReconcilerDeps): Reconciler {
     for (const taskId of pendingSinceMs.keys()) {
       const id = `pending/${taskId}`;
       const task = await deps.readTask(taskId);
-      if (task.status !== TaskStatus.Pending) {
-        pendingSinceMs.delete(taskId);
-        actions.delete(id);
-        jobs.unwant(id);
-        continue;
-      }
-      handle(id, decide(id, task, undefined), since, task, undefined);
+      const action = decide(id, task, undefined);
+      handle(id, action, since, task, undefined);
+      if (action.kind !== "done") continue;
+      pendingSinceMs.delete(taskId);
+      actions.delete(id);
     }
   };
 
@@ -167,7 +165,8 @@ export function createReconciler(deps: ReconcilerDeps): Reconciler {
 
   const passMembership = (view: NodeView, since: number): void => {
     const memory = deps.membershipMemory;
-    if (view.status !== NodeStatus.Quit && !memory.joinedBefore()) memory.noteJoined();
+    const isLeaving = view.status === NodeStatus.Quit || view.status === NodeStatus.PendingQuit;
+    if (!isLeaving && memory.desired() !== "stopped" && !memory.joinedBefore()) memory.noteJoined();
     membership = nextMembership({
       ...view,
       desired: memory.desired(),

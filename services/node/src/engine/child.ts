@@ -2,7 +2,7 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { createInterface } from "node:readline";
-import { type Clock, deferred, deserializeError } from "@hydrogen/std";
+import { type Clock, deferred, deserializeError, type SerializedError } from "@hydrogen/std";
 import type { Logger } from "@hydrogen/telemetry";
 import { nodeError } from "../errors.ts";
 import {
@@ -95,7 +95,7 @@ export function launchEngine(
     const { request } = self;
     if (message.id !== request?.id) return;
     if (message.type === "progress") request.onProgress?.(message);
-    else if (message.type === "error") request.reject(deserializeError(message.error as never));
+    else if (message.type === "error") request.reject(deserializeError(message.error as SerializedError));
     else request.resolve(message);
   });
   child.on("error", (cause) => {
