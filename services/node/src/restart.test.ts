@@ -20,6 +20,7 @@ const untilRevealed = [
   "commit:sending",
   "reveal:before",
   "reveal:sending",
+  "reveal:mined",
 ];
 const afterwards = ["upload:before", "upload:after", "upload:kept", "report:sending", "closing"];
 
