@@ -70,6 +70,15 @@ ENCODED = {
         '("a red apple!", "a blue cat").and(1, 0.5)',
     ],
 }
+# With learned words: a vector, several, and several in half precision as other programs write them.
+LEARNED = {"cat-toy": "<cat-toy>", "style": "<style>", "hat": "hat"}
+LEARNED_PROMPTS = [
+    "a <cat-toy> on a table",
+    "a <cat-toy>++ on a (red <CAT-TOY>)0.7, <cat-toy>-",
+    "a <style> picture of a<Style>cat (<style> dog)1.3",
+    f"{LONG} {LONG} {LONG} {LONG} {LONG} {LONG} {LONG} {LONG} <style> <style>",
+    "a hat+ on that table",
+]
 NEGATIVES = [("a red+ apple", f"{LONG} " * 12), (f"{LONG}. " * 12, "dark (blue)0.5"), ("cat", '("dog", "fish").and()')]
 
 PARSER = PromptParser()
@@ -114,6 +123,17 @@ class FixedCompel(Compel):
         return conditioning, torch.empty(1, 0)
 
 
+def make_learned(size):
+    folder = OUT / "embeddings"
+    folder.mkdir(exist_ok=True)
+    generator = torch.Generator().manual_seed(31)
+    draw = lambda *shape: 0.5 * torch.randn(shape, generator=generator)
+    save_file({"<cat-toy>": draw(size)}, folder / "cat-toy.safetensors")
+    save_file({"<style>": draw(3, size).bfloat16()}, folder / "style.safetensors")
+    save_file({"emb_params": draw(2, size).half()}, folder / "hat.safetensors")
+    return folder
+
+
 def encoder(name):
     pipe = StableDiffusionPipeline.from_pretrained(OUT / name, torch_dtype=torch.float32)
     manager = DiffusersTextualInversionManager(pipe)
@@ -143,6 +163,12 @@ def main():
         embeddings = compel.pad_conditioning_tensors_to_same_length(embeddings)
         tensors[f"pair.{len(facts['pairs'])}"] = torch.cat(embeddings)
         facts["pairs"].append({"prompt": positive, "negative": negative})
+    folder = make_learned(pipe.text_encoder.config.hidden_size)
+    for file, token in LEARNED.items():
+        pipe.load_textual_inversion(folder / f"{file}.safetensors", token=token)
+    facts["learned"] = [{"prompt": prompt} for prompt in LEARNED_PROMPTS]
+    for index, prompt in enumerate(LEARNED_PROMPTS):
+        tensors[f"learned.{index}"] = expanding.build_conditioning_tensor(prompt)
     save_file({key: value.contiguous() for key, value in tensors.items()}, OUT / "prompts.safetensors")
     (OUT / "prompts.json").write_text(json.dumps(facts, ensure_ascii=False, separators=(",", ":")) + "\n")
 

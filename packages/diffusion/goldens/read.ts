@@ -49,6 +49,7 @@ export type PromptFacts = {
   )[];
   encoded: { checkpoint: string; prompt: string }[];
   pairs: { prompt: string; negative: string }[];
+  learned: { prompt: string }[];
 };
 
 export async function readGoldens<Facts>(

@@ -12,6 +12,7 @@ import {
   checkpoints,
   goldensDir,
   largestDifference,
+  type PromptFacts,
   readGoldens,
 } from "../goldens/read.ts";
 import { buildClipText, clipTextInputs } from "../src/graphs/clip-text.ts";
@@ -20,6 +21,9 @@ import { buildVaeDecoder } from "../src/graphs/vae.ts";
 import { encodePng, enginePlatform, loadPipeline } from "../src/index.ts";
 import { readModelFolder } from "../src/model/folder.ts";
 import { createNoiseStream } from "../src/noise.ts";
+import { encodePrompts, type TextEncoder } from "../src/prompt/encode.ts";
+import { readPrompt } from "../src/prompt/read.ts";
+import { readTextualInversions } from "../src/prompt/textual-inversion.ts";
 import { type Input, openNetwork } from "../src/runtime/network.ts";
 import { createScheduler, schedulerFields } from "../src/schedulers/index.ts";
 
@@ -169,6 +173,88 @@ for (const name of checkpoints) {
   await pipeline.close();
 }
 
+const { facts: promptFacts, tensor: promptTensor } = await readGoldens<PromptFacts>("prompts");
+const accepted = promptFacts.parsed.filter((golden) => !("refused" in golden));
+rows.push({
+  stage: "prompt language",
+  subject: "fragments and weights",
+  difference: `${accepted.filter((golden) => !readsLike(golden)).length} of ${accepted.length} prompts`,
+  limit: "0",
+});
+for (const name of checkpoints) {
+  const encoder = await openTextEncoder(join(goldensDir, name));
+  const encoded = promptFacts.encoded.flatMap(({ checkpoint, prompt }, i) =>
+    checkpoint === name ? [{ prompts: [prompt], golden: `encoded.${i}` }] : [],
+  );
+  const own = name === checkpoints[0];
+  const pairs = promptFacts.pairs.map(({ prompt, negative }, i) => ({
+    prompts: [negative, prompt],
+    golden: `pair.${i}`,
+  }));
+  const worst = await largestOf(encoder, own ? [...encoded, ...pairs] : encoded);
+  const add = (stage: string, count: number, difference: number) =>
+    rows.push({
+      stage,
+      subject: `\`${name}\`, ${count} prompts`,
+      difference: number(difference),
+      limit: "1e-4",
+    });
+  if (encoded.length > 0) add("prompt embeddings", encoded.length + (own ? pairs.length : 0), worst);
+  if (own) {
+    const files = ["cat-toy", "style", "hat"].map((file) =>
+      join(goldensDir, `embeddings/${file}.safetensors`),
+    );
+    const { tokens, embeddings } = await readTextualInversions(
+      files.map((path) => ({ path })),
+      encoder.config,
+    );
+    const learning = { ...encoder, tokenizer: encoder.tokenizer.withTokens(tokens) };
+    const learned = promptFacts.learned.map(({ prompt }, i) => ({
+      prompts: [prompt],
+      golden: `learned.${i}`,
+    }));
+    add("textual inversion", learned.length, await largestOf(learning, learned, embeddings));
+  }
+  await encoder.network.release();
+}
+
+function readsLike(golden: PromptFacts["parsed"][number]): boolean {
+  if ("refused" in golden) return false;
+  const { combine, parts } = readPrompt(golden.prompt);
+  const round = (weight: number) => Number(weight.toPrecision(12));
+  const comparable = (of: { fragments: readonly (readonly [string, number])[]; weight: number }[]) =>
+    JSON.stringify(
+      of.map((part) => [part.weight, part.fragments.map(([text, weight]) => [text, round(weight)])]),
+    );
+  const ours = parts.map(({ fragments, weight }) => ({
+    fragments: fragments.map((fragment) => [fragment.text, fragment.weight] as const),
+    weight,
+  }));
+  // Compel takes adapters and nothing else for a prompt of no parts.
+  const theirs = golden.parts.length > 0 ? golden.parts : [{ fragments: [["", 1] as const], weight: 1 }];
+  return combine === golden.combine && comparable(ours) === comparable(theirs);
+}
+
+async function openTextEncoder(directory: string): Promise<TextEncoder> {
+  const { tokenizer, textEncoder } = await readModelFolder(directory);
+  const graph = buildClipText(textEncoder.tensors, textEncoder.config, tokenizer.length);
+  const network = await openNetwork(graph, textEncoder.directory, { provider: "cpu", threads: 1 });
+  return { network, config: textEncoder.config, tokenizer };
+}
+
+async function largestOf(
+  encoder: TextEncoder,
+  cases: readonly { prompts: string[]; golden: string }[],
+  learned?: Float32Array,
+): Promise<number> {
+  let largest = 0;
+  for (const { prompts, golden } of cases) {
+    const { data } = await encodePrompts(prompts, encoder, learned);
+    largest = Math.max(largest, largestDifference(data, promptTensor(golden).floats));
+  }
+  return largest;
+}
+
 const versions = JSON.parse(await readFile(join(goldensDir, "versions.json"), "utf8")) as Record<
   string,
   string
@@ -178,12 +264,12 @@ const cells = rows.map(
 );
 const page = `# Diffusion parity
 
-How far the engine (\`packages/diffusion\`) is from diffusers, stage by stage: the largest absolute difference over all elements.
+How far the engine (\`packages/diffusion\`) is from diffusers and Compel, stage by stage: the largest absolute difference over all elements.
 Written by \`node packages/diffusion/scripts/parity.ts\`; the limits are asserted by the package's tests.
 
 Reference: ${Object.entries(versions)
   .map(([name, version]) => `${name} ${version}`)
-  .join(", ")}, fp32 on one CPU thread, over checkpoints
+  .join(", ")}, compel ${promptFacts.compel}, fp32 on one CPU thread, over checkpoints
 that \`packages/diffusion/goldens/generate.py\` makes with random weights (test-vectors/diffusion). Engine: ONNX Runtime ${enginePlatform().runtimeVersion}, CPU.
 
 - \`classic-kl-fp16\`: SD 1.x as published, only narrow: AutoencoderKL, fp16, convolutions as projections.
@@ -203,6 +289,13 @@ ${cells.join("\n")}
 - A Karras or Lu schedule whose first two timesteps round to the same number makes diffusers run out of noise levels and fail; here it starts at the first.
 - More steps than training timesteps are refused with \`ARGS_SCHEDULER_INVALID\`.
 - Several images are made one after the other from one generator, as the reference's task runner does, not as one batch.
+- What Compel refuses is an ordinary prompt here: other than one weight for each part of a \`.blend()\` or \`.and()\`, weights that are no
+  numbers, text behind a \`.blend()\`, parts of it that are empty or swapped, a prompt of adapters only, vertical tabs.
+- Compel 2.4.0 fails on every \`.blend()\` and \`.swap()\`, because it passes itself an argument that it does not take
+  (https://github.com/damian0815/compel/pull/131); the comparison is with that repaired. It also fails on a weight below 1 for no text, which has no effect here.
+- A doubled backslash before a parenthesis or a quotation mark loses one of its two, not both. Weights end at a million, groups in groups at 64, a prompt
+  at 64 times what the text encoder takes. Weights of a \`.blend()\` that sum to zero are taken as they are.
+- A textual inversion of several vectors is all of them; the reference's task runner takes the first only. One without a name of its own is named after its file.
 `;
 await writeFile(join(import.meta.dirname, "../../../docs/diffusion-parity.md"), page);
 console.log(cells.join("\n"));

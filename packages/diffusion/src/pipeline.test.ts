@@ -151,6 +151,40 @@ test("lets go at once of what is cancelled while it waits its turn", async () =>
   assert.deepEqual(ended, ["second", "first"]);
 });
 
+test("understands the language of prompts, and leaves plain prompts alone", async () => {
+  const images = async (prompt: string) => (await pipeline.generate({ ...request, prompt })).images;
+  const plain = await images("a red apple");
+  assert.deepEqual(await images("a (red) (apple)1.0"), plain);
+  for (const prompt of ["a red++ apple", "a (red)0.5 apple", '("a red", "apple").and()']) {
+    assert.notDeepEqual(await images(prompt), plain, prompt);
+  }
+});
+
+test("takes prompts of any sensible length", async () => {
+  const long = await pipeline.generate({
+    ...request,
+    prompt: "a red apple, ".repeat(40),
+    negativePrompt: "dark",
+  });
+  assert.equal(long.images.length, 1);
+  const endless = pipeline.generate({ ...request, prompt: "apple ".repeat(5000) });
+  await assert.rejects(endless, { code: "ARGS_INVALID", failureClass: "args_invalid" });
+});
+
+test("learns words for one request", async () => {
+  const path = join(goldensDir, "embeddings/cat-toy.safetensors");
+  const toy = { ...request, prompt: "a <cat-toy>" };
+  const unknown = await pipeline.generate(toy);
+  const known = await pipeline.generate({ ...toy, textualInversions: [{ path }] });
+  assert.notDeepEqual(known.images, unknown.images);
+  const renamed = { ...request, prompt: "a thing", textualInversions: [{ path, token: "thing" }] };
+  assert.deepEqual((await pipeline.generate(renamed)).images, known.images);
+  assert.deepEqual((await pipeline.generate(toy)).images, unknown.images, "and forgets them again");
+  await assert.rejects(pipeline.generate({ ...toy, textualInversions: [{ path: `${path}.none` }] }), {
+    failureClass: "model_invalid",
+  });
+});
+
 test("refuses sizes that the model cannot make", async () => {
   const refused = { code: "ARGS_SIZE_INVALID", failureClass: "args_invalid" };
   for (const widthPx of [0, -8, 12, 8.5, 1 << 20, Number.NaN]) {
@@ -168,6 +202,7 @@ test("refuses values out of range", async () => {
     { seed: -1 },
     { seed: 0.5 },
     { numImages: 0 },
+    { textualInversions: ["file"] as never },
   ];
   for (const part of wrong) await assert.rejects(pipeline.generate({ ...request, ...part }), refused);
 });

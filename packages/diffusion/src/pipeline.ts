@@ -10,6 +10,7 @@ import type { ModelFolder } from "./model/folder.ts";
 import { createNoiseStream } from "./noise.ts";
 import type { RgbImage } from "./png.ts";
 import { type Conditioning, encodePrompts } from "./prompt/encode.ts";
+import { readTextualInversions } from "./prompt/textual-inversion.ts";
 import { type CheckedRequest, checkRequest, type GenerateRequest } from "./request.ts";
 import type { Network } from "./runtime/network.ts";
 import { createScheduler, type Scheduler, schedulerFields } from "./schedulers/index.ts";
@@ -45,7 +46,8 @@ export type DiffusionPipeline = {
    * The images of a request, one after the other. Calls queue.
    *
    * @throws ARGS_INVALID, ARGS_SIZE_INVALID, ARGS_SCHEDULER_INVALID, SCHEDULER_UNSUPPORTED, ENGINE_CANCELLED,
-   * ENGINE_RUN_FAILED, ENGINE_CLOSED
+   * ENGINE_RUN_FAILED, ENGINE_CLOSED, and for textual inversions MODEL_WEIGHTS_INVALID, MODEL_TENSOR_MISSING,
+   * MODEL_TENSOR_MISMATCH, MODEL_UNSUPPORTED
    */
   generate(request: GenerateRequest, hooks?: GenerateHooks): Promise<GenerateResult>;
   /** Waits for a running generation, then frees the memory. */
@@ -77,9 +79,14 @@ export function createPipeline(
   let closed = false;
 
   /** With guidance the negative prompt's embeddings come first. */
-  async function encode({ prompt, negativePrompt, cfg }: CheckedRequest): Promise<Conditioning> {
-    const text = { network: networks.text, config: model.textEncoder.config, tokenizer };
-    return encodePrompts(needsTwo(cfg) ? [negativePrompt, prompt] : [prompt], text);
+  async function encode(request: CheckedRequest): Promise<Conditioning> {
+    const { prompt, negativePrompt, cfg, textualInversions } = request;
+    const { config } = model.textEncoder;
+    const texts = needsTwo(cfg) ? [negativePrompt, prompt] : [prompt];
+    const text = { network: networks.text, config, tokenizer };
+    if (textualInversions.length === 0) return encodePrompts(texts, text);
+    const { tokens, embeddings } = await readTextualInversions(textualInversions, config);
+    return encodePrompts(texts, { ...text, tokenizer: tokenizer.withTokens(tokens) }, embeddings);
   }
 
   /** The model's prediction at one step, with guidance applied. */

@@ -23,7 +23,7 @@ const MAX_DEPTH = 64;
 const PLUS_BASE = 1.1;
 const MINUS_BASE = 0.9;
 
-/** @see https://github.com/damian0815/compel/blob/main/doc/syntax.md */
+/** @see https://github.com/damian0815/compel */
 export function parsePrompt(text: string): PromptTree {
   const spaced = text.replace(/[\v\f]/g, " ").replace(/,(\P{White_Space})/gu, ", $1");
   const grammar = new Grammar(spaced, 0);
