@@ -574,4 +574,5 @@ def main():
     (OUT / "versions.json").write_text(json.dumps(versions, indent=2) + "\n")
 
 
-main()
+if __name__ == "__main__":
+    main()

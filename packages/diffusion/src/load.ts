@@ -5,7 +5,8 @@ import { diffusionError } from "./errors.ts";
 import { buildClipText } from "./graphs/clip-text.ts";
 import { buildUNet, timeFeatures, UNET_INPUTS } from "./graphs/unet.ts";
 import { buildVaeDecoder } from "./graphs/vae.ts";
-import { hashFiles, type ModelFolder, readModelFolder } from "./model/folder.ts";
+import type { ModelFolder } from "./model/folder.ts";
+import { hashFiles, readModel } from "./model/read.ts";
 import { createPipeline, type DiffusionPipeline, type Networks } from "./pipeline.ts";
 import { engineFingerprint } from "./runtime/fingerprint.ts";
 import { type Network, openNetwork } from "./runtime/network.ts";
@@ -18,6 +19,11 @@ export type LoadOptions = {
   threads?: number | "auto";
   /** Where measurements are kept between loads; without it they are made each time. */
   cacheDir?: string;
+  /**
+   * Folder with the tokenizer's `vocab.json` and `merges.txt`. Default: the model's own; for a model in one file, which
+   * has none, CLIP's published one, which comes with the engine.
+   */
+  tokenizerDir?: string;
   signal?: AbortSignal;
   onProgress?(progress: { stage: LoadStage }): void;
 };
@@ -25,13 +31,14 @@ export type LoadOptions = {
 export type LoadStage = "read" | "calibrate" | "load" | "ready";
 
 /**
- * Loads a diffusers folder of Stable Diffusion 1.x topology, any size, fp32, fp16 or bf16. The weights stay where
- * they are and are mapped; the folder must not change while the pipeline is open.
+ * Loads a model of Stable Diffusion 1.x or 2.x topology, any size, fp32, fp16 or bf16: a diffusers folder, or one
+ * safetensors file in the layout of latent diffusion, or a folder with such a file only. The weights stay where they
+ * are and are mapped; the model must not change while the pipeline is open.
  *
  * @throws MODEL_FILE_MISSING, MODEL_CONFIG_INVALID, MODEL_UNSUPPORTED, MODEL_WEIGHTS_INVALID, MODEL_TENSOR_MISSING,
  * MODEL_TENSOR_MISMATCH, MODEL_TOKENIZER_INVALID, PROVIDER_UNAVAILABLE, ENGINE_RUN_FAILED, ENGINE_CANCELLED
  */
-export async function loadPipeline(modelDir: string, options: LoadOptions = {}): Promise<DiffusionPipeline> {
+export async function loadPipeline(modelPath: string, options: LoadOptions = {}): Promise<DiffusionPipeline> {
   const { providers = ["cpu"], signal } = options;
   const enter = (stage: LoadStage) => {
     throwIfCancelled(signal);
@@ -39,13 +46,13 @@ export async function loadPipeline(modelDir: string, options: LoadOptions = {}):
   };
 
   enter("read");
-  const model = await readModelFolder(modelDir);
+  const model = await readModel(modelPath, options.tokenizerDir);
   const graphs = {
     text: buildClipText(model.textEncoder.tensors, model.textEncoder.config, model.tokenizer.length),
     unet: buildUNet(model.unet.tensors, model.unet.config),
     vae: buildVaeDecoder(model.vae.tensors, model.vae.config),
   };
-  const modelSha256 = await hashFiles(modelDir, model.files, signal);
+  const modelSha256 = await hashFiles(model.files, signal);
 
   let refusal: unknown;
   for (const provider of providers) {
@@ -115,7 +122,7 @@ const MEASURED_SIDE = 32;
 /** Milliseconds of one prediction with guidance: the best of a few, the first left out unless it takes long. */
 async function measureMs(unet: Network, { unet: { config }, tokenizer }: ModelFolder): Promise<number> {
   const [height, width] = config.sampleSize.map((side) => Math.min(side, MEASURED_SIDE)) as [number, number];
-  const { inChannels, levels } = config;
+  const { inChannels, levels, guidanceChannels } = config;
   const filled = (shape: readonly number[]) => ({
     data: new Float32Array(shape.reduce((a, b) => a * b)).fill(0.1),
     shape,
@@ -124,6 +131,7 @@ async function measureMs(unet: Network, { unet: { config }, tokenizer }: ModelFo
     [UNET_INPUTS.sample]: filled([2, inChannels, height, width]),
     [UNET_INPUTS.time]: { data: timeFeatures(config, 500), shape: [1, levels[0].channels] },
     [UNET_INPUTS.context]: filled([2, tokenizer.length, levels[0].contextChannels]),
+    ...(guidanceChannels > 0 && { [UNET_INPUTS.guidance]: filled([1, guidanceChannels]) }),
   };
   let bestMs = Number.POSITIVE_INFINITY;
   for (let i = 0; i < 7; i++) {

@@ -41,20 +41,27 @@ export type UNetConfig = {
   linearProjection: boolean;
   downsamplePadding: number;
   time: { flipSinToCos: boolean; freqShift: number };
+  /** Features of the strength of guidance that the network takes; 0 if guidance is left to the sampler. */
+  guidanceChannels: number;
   /** Latents per side the model was trained for: height, width. */
   sampleSize: readonly [number, number];
 };
 
-/** The graph's inputs are the latents, the features of the timestep (`timeFeatures`) and the text embeddings. */
+/**
+ * The graph's inputs are the latents, the features of the timestep (`timeFeatures`) and the text embeddings; with
+ * guidance in the network also its features (`guidanceFeatures`).
+ */
 export const UNET_INPUTS = {
   sample: "sample",
   time: "time_features",
   context: "encoder_hidden_states",
+  guidance: "guidance_features",
 } as const;
 
 /**
  * The graph `sample` [B, C, H, W], `time_features` [1, channels of the first level],
- * `encoder_hidden_states` [B, tokens, contextChannels] → `noise` [B, C, H, W].
+ * `encoder_hidden_states` [B, tokens, contextChannels], for some `guidance_features` [1, guidanceChannels] →
+ * `noise` [B, C, H, W].
  *
  * @see https://arxiv.org/abs/2112.10752 section 3.3 and appendix E
  */
@@ -71,9 +78,21 @@ export function buildUNet(tensors: Tensors, config: UNetConfig): Uint8Array {
   const context = graph.input(UNET_INPUTS.context, "F32", ["B", "S", first.contextChannels]);
 
   const embedding = root.at("time_embedding");
+  let conditioned = features;
+  if (config.guidanceChannels > 0) {
+    const guidance = graph.input(UNET_INPUTS.guidance, "F32", [1, config.guidanceChannels]);
+    const projected = linear(
+      embedding.at("cond_proj"),
+      guidance,
+      config.guidanceChannels,
+      first.channels,
+      false,
+    );
+    conditioned = graph.op("Add", [features, projected]);
+  }
   const hiddenTime = activate(
     embedding,
-    linear(embedding.at("linear_1"), features, first.channels, timeChannels),
+    linear(embedding.at("linear_1"), conditioned, first.channels, timeChannels),
     activation,
   );
   const timeEmbedding = linear(embedding.at("linear_2"), hiddenTime, timeChannels, timeChannels);
@@ -192,6 +211,24 @@ export function timeFeatures(config: UNetConfig, timestep: number): Float32Array
     const angle = Math.fround(timestep * Math.fround(Math.exp(exponent)));
     features[sinAt + i] = Math.sin(angle);
     features[cosAt + i] = Math.cos(angle);
+  }
+  return features;
+}
+
+/**
+ * The sinusoidal features of a guidance strength, for networks that were distilled with it as an input.
+ *
+ * @see https://arxiv.org/abs/2310.04378 section 4.2
+ */
+export function guidanceFeatures(config: UNetConfig, cfg: number): Float32Array {
+  const half = config.guidanceChannels >> 1;
+  const features = new Float32Array(config.guidanceChannels);
+  const rate = Math.fround(Math.fround(Math.log(10_000)) / (half - 1));
+  const strength = Math.fround(Math.fround(cfg - 1) * 1000);
+  for (let i = 0; i < half; i++) {
+    const angle = Math.fround(strength * Math.fround(Math.exp(Math.fround(i * -rate))));
+    features[i] = Math.sin(angle);
+    features[half + i] = Math.cos(angle);
   }
   return features;
 }

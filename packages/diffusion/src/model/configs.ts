@@ -72,6 +72,7 @@ export function parseUNet(fields: Fields): UNetConfig {
       flipSinToCos: fields.flag("flip_sin_to_cos", true),
       freqShift: fields.number("freq_shift", 0),
     },
+    guidanceChannels: fields.whole("time_cond_proj_dim", 0),
     sampleSize: [height!, width ?? height!],
   };
 }
@@ -125,7 +126,7 @@ function parseActivation(fields: Fields, fallback: Activation): Activation {
   return name === "swish" ? "silu" : name;
 }
 
-/** Settings of SDXL, inpainting through class labels, LCM distillates, IF and others, which need more than SD 1.x has. */
+/** Settings of SDXL, inpainting through class labels, IF and others, which need more than SD 1.x has. */
 function rejectOtherTopologies(fields: Fields): void {
   const neutral = {
     num_attention_heads: undefined,
@@ -148,7 +149,6 @@ function rejectOtherTopologies(fields: Fields): void {
     time_embedding_dim: undefined,
     time_embedding_act_fn: undefined,
     timestep_post_act: undefined,
-    time_cond_proj_dim: undefined,
     conv_in_kernel: 3,
     conv_out_kernel: 3,
     attention_type: "default",
