@@ -102,7 +102,7 @@ async function fetchPieces(
     }
     await journal.settle();
     await journal.file.truncate(sizeBytes);
-    await journal.file.sync();
+    await journal.file.datasync();
     return resumedBytes;
   } catch (error) {
     await journal.settle().catch(() => undefined);
@@ -258,7 +258,7 @@ async function check(
   const actual = await sha256File(path, signal);
   if (sha256 !== undefined) return actual === sha256 ? actual : { expected: sha256, actual };
   if (gitOid === undefined) return actual;
-  const content = await readFile(path, { signal });
+  const content = await readFile(path);
   const oid = createHash("sha1").update(`blob ${content.length}\0`).update(content).digest("hex");
   return oid === gitOid ? actual : { expected: gitOid, actual: oid };
 }

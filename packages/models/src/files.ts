@@ -7,10 +7,15 @@ import { pipeline } from "node:stream/promises";
 import { modelError } from "./errors.ts";
 import { isMissing, type ModelManifest, manifestName } from "./manifest.ts";
 
-/** SHA-256 of a file, 64 lower-case hexadecimal digits. */
+/** SHA-256 of a file, 64 lower-case hexadecimal digits. @throws the signal's reason */
 export async function sha256File(path: string, signal?: AbortSignal): Promise<string> {
   const hash = createHash("sha256");
-  await pipeline(createReadStream(path), hash, { signal });
+  try {
+    await pipeline(createReadStream(path), hash, { signal });
+  } catch (error) {
+    signal?.throwIfAborted();
+    throw error;
+  }
   return hash.digest("hex");
 }
 

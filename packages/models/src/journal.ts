@@ -73,6 +73,11 @@ export async function openJournal(
     isDone: (piece) => done.has(piece),
     doneBytes: () => [...done].reduce((sum, piece) => sum + sizeOf(piece), 0),
     finish: (piece) => {
+      // Of a file in one piece there is nothing to go on with.
+      if (pieces === 1) {
+        done.add(piece);
+        return;
+      }
       written.add(piece);
       saving ??= save().finally(() => {
         saving = undefined;

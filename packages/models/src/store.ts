@@ -247,6 +247,7 @@ export function createModelStore(options: ModelStoreOptions, deps: ModelStoreDep
         : tryLock(shelf.lockPath(ref.slug), "exclusive");
     if (release === undefined) throw modelError("MODEL_IN_USE", { model: ref.id });
     try {
+      touch(shelf.lockPath(ref.slug), clock.nowMs());
       // Another process may have been faster.
       if ((await isIntact(ref, signal)) === undefined) {
         await setAside(shelf.finalDir(ref.slug), shelf.incomingDir(ref.slug));

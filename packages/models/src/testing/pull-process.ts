@@ -11,9 +11,10 @@ const store = createModelStore(
     minFreeBytes: 0,
     pieceBytes: 64 * 1024,
     spanBytes: 256 * 1024,
+    connections: 1,
   },
   { clock: systemClock },
 );
-const model = await store.pull(ref);
-process.stdout.write(model.dir);
+const model = await store.pull(ref, { onProgress: ({ phase }) => console.log(phase) });
+console.log(model.dir);
 store.close();
