@@ -3,13 +3,22 @@ import { isHydrogenError } from "@hydrogen/std";
 import { Command } from "commander";
 import { doctorCommand } from "./commands/doctor.ts";
 import { imageCommand } from "./commands/image.ts";
+import { modelsCommand } from "./commands/models.ts";
 import { serviceCommands } from "./commands/serve.ts";
 import { upCommand } from "./commands/up.ts";
+import { reportError } from "./report.ts";
 
+/** Ctrl-C often arrives twice, from the terminal and passed on by npm: within this time it is one request. */
+const sameRequestMs = 1_000;
 const interrupted = new AbortController();
+let interruptedMs = 0;
 for (const name of ["SIGINT", "SIGTERM"] as const) {
   process.on(name, () => {
-    if (interrupted.signal.aborted) process.exit(130);
+    if (interrupted.signal.aborted) {
+      if (performance.now() - interruptedMs > sameRequestMs) process.exit(130);
+      return;
+    }
+    interruptedMs = performance.now();
     interrupted.abort(new DOMException(name, "AbortError"));
   });
 }
@@ -24,6 +33,7 @@ const program = new Command("hydrogen")
   );
 upCommand(program, interrupted.signal);
 imageCommand(program, interrupted.signal);
+modelsCommand(program, interrupted.signal);
 doctorCommand(program);
 serviceCommands(program, interrupted.signal);
 
@@ -36,12 +46,6 @@ try {
 
 function report(error: unknown): void {
   process.exitCode = 1;
-  if (!isHydrogenError(error)) {
-    console.error(error);
-    return;
-  }
-  console.error(`${error.code}: ${error.message}`);
-  if (error.hint !== undefined) console.error(error.hint);
-  for (let cause = error.cause; cause instanceof Error; cause = cause.cause)
-    console.error(`  because: ${cause.message}`);
+  if (!isHydrogenError(error)) console.error(error);
+  else reportError(console, error);
 }

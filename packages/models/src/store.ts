@@ -32,8 +32,10 @@ export type ModelStoreOptions = {
   minFreeBytes?: number | undefined;
   /** Of one model; default 64 GiB. */
   maxModelBytes?: number | undefined;
-  /** `host`, `*.domain`, either with `:port`, or `*`; default: Hugging Face and Civitai. The endpoint's is added. */
+  /** `host`, `*.domain`, either with `:port`, or `*`; default: Hugging Face, Civitai, and where they keep files. */
   allowedHosts?: readonly string[] | undefined;
+  /** More of the same, besides the default. */
+  additionalHosts?: readonly string[] | undefined;
   /** The Hub or a mirror of it; default https://huggingface.co. Being named here, it may be http and private. */
   endpoint?: string | undefined;
   /** More origins that may be http and private, such as where a mirror keeps its files. */
@@ -117,7 +119,7 @@ export function createModelStore(options: ModelStoreOptions, deps: ModelStoreDep
   const endpoint = new URL(options.endpoint ?? "https://huggingface.co");
   const shelf = createShelf(resolve(options.dir));
   const policy = createPolicy({
-    allowedHosts: options.allowedHosts ?? defaultAllowedHosts,
+    allowedHosts: [...(options.allowedHosts ?? defaultAllowedHosts), ...(options.additionalHosts ?? [])],
     trustedOrigins: [
       ...(options.endpoint === undefined ? [] : [endpoint.origin]),
       ...(options.trustedOrigins ?? []),
