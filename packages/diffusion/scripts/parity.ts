@@ -3,23 +3,28 @@
  *
  *     node packages/diffusion/scripts/parity.ts
  */
-import { readFile, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { hammingDistance, imagePhash } from "@hydrogen/protocol";
 import {
   type CheckpointFacts,
   type CommonFacts,
   checkpoints,
+  type GoldenRun,
+  type GoldenTensor,
   goldensDir,
   largestDifference,
   type PromptFacts,
   readGoldens,
 } from "../goldens/read.ts";
+import { differenceOf, titleOf } from "../goldens/runs.ts";
+import { type SingleFileFacts, singleFiles, writeSingleFile } from "../goldens/single-file.ts";
 import { buildClipText, clipTextInputs } from "../src/graphs/clip-text.ts";
 import { buildUNet, timeFeatures, UNET_INPUTS } from "../src/graphs/unet.ts";
 import { buildVaeDecoder } from "../src/graphs/vae.ts";
-import { encodePng, enginePlatform, loadPipeline } from "../src/index.ts";
+import { type DiffusionPipeline, enginePlatform, loadPipeline } from "../src/index.ts";
 import { readModelFolder } from "../src/model/folder.ts";
+import { readModel } from "../src/model/read.ts";
 import { createNoiseStream } from "../src/noise.ts";
 import { encodePrompts, type TextEncoder } from "../src/prompt/encode.ts";
 import { readPrompt } from "../src/prompt/read.ts";
@@ -132,46 +137,39 @@ for (const name of checkpoints) {
   add("VAE decoder", largestDifference(decoded, tensor("vae.image").floats), "1e-4");
 
   const pipeline = await loadPipeline(directory, { threads: 1 });
-  for (const [index, golden] of facts.runs.entries()) {
-    const { method, args, steps, cfg, width, height, num_images: numImages } = golden;
-    const seen: Float32Array[] = [];
-    const { images } = await pipeline.generate(
-      {
-        ...golden,
-        negativePrompt: golden.negative_prompt,
-        numImages,
-        ...(width !== undefined && { widthPx: width }),
-        ...(height !== undefined && { heightPx: height }),
-        scheduler: { method, args },
-      },
-      {
-        onStep: (info) => {
-          seen[info.image] = info.latents;
-        },
-      },
-    );
-    const settings = [args === null ? "" : `\`${JSON.stringify(args)}\``, `${steps} steps`, `cfg ${cfg}`];
-    if (numImages > 1) settings.push(`${numImages} images`);
-    if (width !== undefined) settings.push(`${width}×${height}`);
-    const subject = `, ${method.replace("Scheduler", "")} ${settings.filter(Boolean).join(", ")}`;
-    const worst = (measure: (image: number) => number) =>
-      Math.max(...images.map((_, image) => measure(image)));
-    const expected = (image: number) => tensor(`run.${index}.${image}.image`).bytes;
-    const latentDifference = worst((image) =>
-      largestDifference(seen[image]!, tensor(`run.${index}.${image}.latents`).floats),
-    );
-    const pixels = worst((image) => largestDifference(images[image]!.rgb, expected(image)));
-    const bits = worst((image) =>
-      hammingDistance(
-        imagePhash(encodePng(images[image]!)),
-        imagePhash(encodePng({ ...images[image]!, rgb: expected(image) })),
-      ),
-    );
-    add("final latents", latentDifference, "1e-3", subject);
-    add("image", `${pixels} of 255, pHash ${bits} bits`, "1, 0", subject);
-  }
+  await addRuns(name, pipeline, facts.runs, tensor);
   await pipeline.close();
 }
+
+const scratch = await mkdtemp(join(tmpdir(), "parity-"));
+for (const name of singleFiles) {
+  const { facts, tensor } = await readGoldens<SingleFileFacts>(name);
+  const path = join(scratch, "model.safetensors");
+  await writeSingleFile(path, facts);
+  const tokenizerDir = join(goldensDir, facts.tokenizer, "tokenizer");
+  const { textEncoder, tokenizer } = await readModel(path, tokenizerDir);
+  const encoded = await run(
+    buildClipText(textEncoder.tensors, textEncoder.config, tokenizer.length),
+    textEncoder.directory,
+    clipTextInputs(textEncoder.config, facts.ids, 1),
+  );
+  rows.push({
+    stage: "text embeddings",
+    subject: `\`${name}\``,
+    difference: number(largestDifference(encoded, tensor("text.embeddings").floats)),
+    limit: "1e-4",
+  });
+  const pipeline = await loadPipeline(path, { threads: 1, tokenizerDir });
+  await addRuns(name, pipeline, facts.runs, tensor);
+  await pipeline.close();
+}
+await rm(scratch, { recursive: true });
+
+const guided = "lcm-guided";
+const guidedGoldens = await readGoldens<CheckpointFacts>(`${guided}/golden`);
+const guidedPipeline = await loadPipeline(join(goldensDir, guided), { threads: 1 });
+await addRuns(guided, guidedPipeline, guidedGoldens.facts.runs, guidedGoldens.tensor);
+await guidedPipeline.close();
 
 const { facts: promptFacts, tensor: promptTensor } = await readGoldens<PromptFacts>("prompts");
 const accepted = promptFacts.parsed.filter((golden) => !("refused" in golden));
@@ -218,6 +216,25 @@ for (const name of checkpoints) {
   await encoder.network.release();
 }
 
+async function addRuns(
+  name: string,
+  pipeline: DiffusionPipeline,
+  runs: readonly GoldenRun[],
+  tensor: (name: string) => GoldenTensor,
+): Promise<void> {
+  for (const [index, golden] of runs.entries()) {
+    const { latents, pixels, phashBits } = await differenceOf(pipeline, golden, index, tensor);
+    const subject = `\`${name}\`, ${titleOf(golden)}`;
+    rows.push({ stage: "final latents", subject, difference: number(latents), limit: "1e-3" });
+    rows.push({
+      stage: "image",
+      subject,
+      difference: `${pixels} of 255, pHash ${phashBits} bits`,
+      limit: "1, 0",
+    });
+  }
+}
+
 function readsLike(golden: PromptFacts["parsed"][number]): boolean {
   if ("refused" in golden) return false;
   const { combine, parts } = readPrompt(golden.prompt);
@@ -249,7 +266,7 @@ async function largestOf(
 ): Promise<number> {
   let largest = 0;
   for (const { prompts, golden } of cases) {
-    const { data } = await encodePrompts(prompts, encoder, learned);
+    const { data } = await encodePrompts(prompts, encoder, learned && { learned });
     largest = Math.max(largest, largestDifference(data, promptTensor(golden).floats));
   }
   return largest;
@@ -276,6 +293,10 @@ that \`packages/diffusion/goldens/generate.py\` makes with random weights (test-
 - \`deep-tiny-v\`: three uneven levels, other head counts and depths at each, linear projections, Mish, v-prediction, AutoencoderTiny, bf16 text encoder, latents that
   do not halve evenly, another padding token.
 - \`plain-kl8-shards\`: no attention but in the middle, sharded fp32 weights, VAE of factor 8 without attention and post-quantisation.
+- \`sd1-single-file\`, \`sd2-single-file\`: one safetensors file in the layout of latent diffusion, fp32 with CLIP and fp16 with OpenCLIP, v-prediction. The reference
+  is what diffusers' own conversion makes of the same tensors; \`packages/diffusion/goldens/single_file.py\` wrote it down. The tests also find the
+  configurations of SD 1.5 and SD 2.1 in the shapes of their tensors, and every tensor that the graphs need.
+- \`lcm-guided\`: a network with the strength of guidance among its inputs, as latent consistency models have it.
 
 | stage | subject | largest difference | limit |
 | --- | --- | --- | --- |
@@ -287,6 +308,11 @@ ${cells.join("\n")}
 - Noise is drawn in fp32, whatever the weights are stored in. A half-precision diffusers pipeline draws half-precision noise, which is another picture.
 - Computation is fp32, also with fp16 and bf16 weights.
 - A Karras or Lu schedule whose first two timesteps round to the same number makes diffusers run out of noise levels and fail; here it starts at the first.
+- With trailing timesteps some numbers of steps (61 and 103 are the first) make the reference visit one timestep more, the one before zero. DDIM and PNDM take it for the
+  last of the noise schedule and spoil the picture; here they leave it out.
+- UniPC's \`bh1\` down to zero noise gives no numbers in the reference; here the term that vanishes is left out. \`predict_x0: false\` and \`lower_order_final: false\`, which
+  cannot reach zero noise, are refused unless \`final_sigmas_type\` is \`sigma_min\`. So is DDIM or LCM predicting noise from a timestep that is all noise.
+- A file of SD 2.x that does not say what it predicts is taken for v-prediction at 768 px, as diffusers does. For the 512 px base model a request sets \`prediction_type\` and the size.
 - More steps than training timesteps are refused with \`ARGS_SCHEDULER_INVALID\`.
 - Several images are made one after the other from one generator, as the reference's task runner does, not as one batch.
 - What Compel refuses is an ordinary prompt here: other than one weight for each part of a \`.blend()\` or \`.and()\`, weights that are no

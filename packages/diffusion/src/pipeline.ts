@@ -79,14 +79,15 @@ export function createPipeline(
   let closed = false;
 
   /** With guidance the negative prompt's embeddings come first. */
-  async function encode(request: CheckedRequest): Promise<Conditioning> {
+  async function encode(request: CheckedRequest, signal?: AbortSignal): Promise<Conditioning> {
     const { prompt, negativePrompt, cfg, textualInversions } = request;
     const { config } = model.textEncoder;
     const texts = needsTwo(cfg) ? [negativePrompt, prompt] : [prompt];
     const text = { network: networks.text, config, tokenizer };
-    if (textualInversions.length === 0) return encodePrompts(texts, text);
+    if (textualInversions.length === 0) return encodePrompts(texts, text, { signal });
     const { tokens, embeddings } = await readTextualInversions(textualInversions, config);
-    return encodePrompts(texts, { ...text, tokenizer: tokenizer.withTokens(tokens) }, embeddings);
+    const learning = { ...text, tokenizer: tokenizer.withTokens(tokens) };
+    return encodePrompts(texts, learning, { learned: embeddings, signal });
   }
 
   /** The model's prediction at one step, with guidance applied. */
@@ -130,7 +131,7 @@ export function createPipeline(
     // Wrong settings are refused before anything is computed.
     newScheduler();
 
-    const context = await encode(request);
+    const context = await encode(request, signal);
     const timingsMs = { text: performance.now() - started, steps: 0, decode: 0, total: 0 };
     const images: RgbImage[] = [];
     for (let image = 0; image < numImages; image++) {

@@ -17,8 +17,8 @@ export type ClipTokenizerFiles = {
 export type ClipTokenizer = {
   /** Token ids of a prompt: start, at most `length` − 2 tokens of text, end, padding. */
   encode(text: string): number[];
-  /** Token ids of a text of any length, without any around them. */
-  tokenize(text: string): number[];
+  /** Token ids of a text of any length, without any around them. It may stop once it has `enough`. */
+  tokenize(text: string, enough?: number): number[];
   /** A token as the vocabulary has it, with `</w>` at the end of a word. */
   tokenOf(id: number): string | undefined;
   /** The same tokenizer, where each of these tokens, in any case, stands for a run of ids. */
@@ -90,10 +90,15 @@ export function createClipTokenizer(
           for (const piece of learnedTokens ? normal.split(learnedTokens) : [normal]) {
             const run = learned.get(piece);
             if (run !== undefined) ids.push(...run);
-            else for (const word of wordsOf(piece)) ids.push(...encodeWord(word));
+            else {
+              for (const word of wordsOf(piece)) {
+                ids.push(...encodeWord(word));
+                if (ids.length >= enough) return ids;
+              }
+            }
           }
         }
-        if (ids.length >= enough) break;
+        if (ids.length >= enough) return ids;
       }
       return ids;
     };
@@ -102,7 +107,7 @@ export function createClipTokenizer(
       start,
       end,
       pad,
-      tokenize: (text) => tokenize(text),
+      tokenize,
       tokenOf: (id) => tokenById.get(id),
       withTokens: (tokens) => build(new Map([...added, ...tokens])),
       encode(text) {

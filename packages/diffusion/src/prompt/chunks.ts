@@ -17,12 +17,24 @@ export type Chunked = {
 const SENTENCE_ENDS = new Set([".</w>"]);
 const PHRASE_ENDS = new Set([".</w>", ",</w>", ";</w>", ":</w>"]);
 
-/** A prompt of no tokens is one chunk. Start, end and padding weigh 1. */
-export function chunkFragments(fragments: readonly Fragment[], tokenizer: ClipTokenizer): Chunked {
+/**
+ * A prompt of no tokens is one chunk. Start, end and padding weigh 1.
+ *
+ * @param most chunks that matter: a longer prompt gives more, but not all of them.
+ */
+export function chunkFragments(
+  fragments: readonly Fragment[],
+  tokenizer: ClipTokenizer,
+  most = Number.POSITIVE_INFINITY,
+): Chunked {
   const { start, end, pad, length } = tokenizer;
-  const tokens = fragments.flatMap(({ text, weight }, fragment) =>
-    tokenizer.tokenize(text).map((id) => ({ id, weight: Math.fround(weight), fragment })),
-  );
+  const tokens: { id: number; weight: number; fragment: number }[] = [];
+  for (const [fragment, { text, weight }] of fragments.entries()) {
+    const room = most * (length - 2) + 1 - tokens.length;
+    if (room <= 0) break;
+    for (const id of tokenizer.tokenize(text, room))
+      tokens.push({ id, weight: Math.fround(weight), fragment });
+  }
   const chunks: Chunk[] = [];
   const ranges: (Range | undefined)[] = fragments.map(() => undefined);
   let next = 0;

@@ -3,6 +3,7 @@
  * or towards that of the empty prompt, `e + w (z − e)`. A weight below 1 does that and more: the encoding is also
  * mixed with one in which the fragment's tokens are hidden from all others, the more the lighter it is.
  */
+import { throwIfCancelled } from "../cancel.ts";
 import { diffusionError } from "../errors.ts";
 import { type ClipTextConfig, clipTextInputs } from "../graphs/clip-text.ts";
 import type { Network } from "../runtime/network.ts";
@@ -18,6 +19,8 @@ export type Conditioning = { data: Float32Array; shape: [number, number, number]
 
 /** 4,800 tokens of text: each costs time in every step, and beyond this only that. */
 const MAX_CHUNKS = 64;
+/** What the text encoder computes for a request; every light fragment costs a row. */
+const MAX_ROWS = 512;
 /** Rows that go through the text encoder at once. */
 const MAX_BATCH = 8;
 /** A fragment of weight 0 is hidden, as far as single precision goes. */
@@ -27,18 +30,18 @@ const MIN_HIDING_WEIGHT = 1e-5;
  * The encodings of prompts, made equally long with encodings of the empty prompt.
  *
  * @param learned embeddings of the ids that the tokenizer has beyond the vocabulary.
- * @throws ARGS_INVALID (a prompt is too long), ENGINE_RUN_FAILED
+ * @throws ARGS_INVALID (a prompt is too long), ENGINE_CANCELLED, ENGINE_RUN_FAILED
  */
 export async function encodePrompts(
   prompts: readonly string[],
   { network, config, tokenizer }: TextEncoder,
-  learned?: Float32Array,
+  { learned, signal }: { learned?: Float32Array; signal?: AbortSignal | undefined } = {},
 ): Promise<Conditioning> {
   const rows = new Rows(tokenizer, config);
   const planned = prompts.map((prompt) => planPrompt(readPrompt(prompt), tokenizer, rows));
   const chunks = Math.max(...planned.map((plan) => plan.chunks));
   const long = planned.map((plan) => padded(plan, chunks, rows));
-  await rows.run(network, learned);
+  await rows.run(network, learned, signal);
   const data = concat(long.map((plan) => plan.encode()));
   return { data, shape: [prompts.length, chunks * tokenizer.length, config.hiddenSize] };
 }
@@ -46,68 +49,64 @@ export async function encodePrompts(
 /** An encoding that is there once the text encoder has run. */
 type Row = () => Float32Array;
 
+/** Part of a mixture. */
+type Term = { row: Row; share: number };
+
 /** What is to be computed from rows: chunks one after the other, each [tokens, channels]. */
 type Plan = { chunks: number; encode(): Float32Array };
 
 function planPrompt({ combine, parts }: Prompt, tokenizer: ClipTokenizer, rows: Rows): Plan {
-  const plans = parts.map(({ fragments }) => planFragments(fragments, tokenizer, rows));
+  let sum = 0;
+  const plans = parts.map(({ fragments }) => {
+    const plan = planFragments(fragments, tokenizer, rows);
+    sum += plan.chunks;
+    if (sum > MAX_CHUNKS) throw tooLong(`more than ${MAX_CHUNKS} times what the text encoder takes`);
+    return plan;
+  });
   if (combine === "and") {
-    const chunks = plans.reduce((sum, plan) => sum + plan.chunks, 0);
-    checkLength(chunks);
     const empties = parts.map(({ weight }) => (weight === 1 ? undefined : rows.empty()));
     return {
-      chunks,
+      chunks: sum,
       encode: () => concat(plans.map((plan, i) => moved(plan.encode(), empties[i], () => parts[i]!.weight))),
     };
   }
-  const sum = parts.reduce((total, { weight }) => total + weight, 0);
-  // Weights that cancel each other out cannot be made to sum to one.
-  const scale = combine === "mean" && sum !== 0 ? 1 / sum : 1;
   const chunks = Math.max(...plans.map((plan) => plan.chunks));
   const long = plans.map((plan) => padded(plan, chunks, rows));
-  const shares = parts.map(({ weight }) => weight * scale);
+  const total = parts.reduce((whole, { weight }) => whole + weight, 0);
+  // Weights that cancel each other out cannot be made to sum to one.
+  const scale = combine === "mean" && total !== 0 ? 1 / total : 1;
   return {
     chunks,
-    encode: () =>
-      mixed(
-        long.map((plan) => plan.encode()),
-        shares,
-      ),
+    encode: () => mixed(long.map((plan, i) => ({ row: plan.encode, share: parts[i]!.weight * scale }))),
   };
 }
 
 function planFragments(fragments: readonly Fragment[], tokenizer: ClipTokenizer, rows: Rows): Plan {
-  const { chunks, ranges } = chunkFragments(fragments, tokenizer);
-  checkLength(chunks.length);
-  const weights = chunks.flatMap((chunk) => chunk.weights);
-  const full = chunks.map(({ ids }) => rows.add(ids));
-  const hiding = fragments.flatMap(({ weight }, i) => {
+  const { chunks, ranges } = chunkFragments(fragments, tokenizer, MAX_CHUNKS);
+  const hidden = fragments.flatMap(({ weight }, i) => {
     const range = ranges[i];
     if (weight >= 1 || range === undefined) return [];
-    return [
-      {
-        share: Math.tan(((1 - Math.max(MIN_HIDING_WEIGHT, weight)) * Math.PI) / 2),
-        rows: chunks.map(({ ids }, chunk) => rows.add(ids, seenWithout(range, chunk, ids.length))),
-      },
-    ];
+    return [{ range, share: Math.tan(((1 - Math.max(MIN_HIDING_WEIGHT, weight)) * Math.PI) / 2) }];
   });
-  const empty = weights.every((weight) => weight === 1) ? undefined : rows.empty();
-  const weighted = (encoded: readonly Row[]): Float32Array => {
-    const values = concat(encoded.map((row) => row()));
-    const channels = values.length / weights.length;
-    return moved(values, empty, (i) => weights[Math.floor(i / channels)]!);
-  };
-  const total = hiding.reduce((sum, { share }) => sum + share, 1);
-  return {
-    chunks: chunks.length,
-    encode: () =>
-      hiding.length === 0
-        ? weighted(full)
-        : mixed(
-            [full, ...hiding.map((variant) => variant.rows)].map(weighted),
-            [1, ...hiding.map(({ share }) => share)].map((share) => share / total),
-          ),
-  };
+  const total = hidden.reduce((sum, { share }) => sum + share, 1);
+  const encodings = chunks.map(({ ids, weights }, chunk) => {
+    let share = total;
+    const mixture: Term[] = [];
+    for (const { range, share: hiddenShare } of hidden) {
+      const seen = seenWithout(range, chunk, ids.length);
+      if (seen === undefined) continue;
+      share -= hiddenShare;
+      mixture.push({ row: rows.add(ids, seen), share: hiddenShare / total });
+    }
+    mixture.unshift({ row: rows.add(ids), share: mixture.length === 0 ? 1 : share / total });
+    const empty = weights.every((weight) => weight === 1) ? undefined : rows.empty();
+    return () => {
+      const encoded = mixed(mixture);
+      const channels = encoded.length / weights.length;
+      return moved(encoded, empty, (i) => weights[Math.floor(i / channels)]!);
+    };
+  });
+  return { chunks: chunks.length, encode: () => concat(encodings.map((encode) => encode())) };
 }
 
 /** With encodings of the empty prompt behind it. */
@@ -118,9 +117,8 @@ function padded(plan: Plan, chunks: number, rows: Rows): Plan {
   return { chunks, encode: () => concat([plan.encode(), ...Array.from({ length: missing }, empty)]) };
 }
 
-function checkLength(chunks: number): void {
-  if (chunks > MAX_CHUNKS)
-    throw diffusionError("ARGS_INVALID", { field: "prompt", chunks, maximum: MAX_CHUNKS });
+function tooLong(reason: string): Error {
+  return diffusionError("ARGS_INVALID", { field: "prompt", reason });
 }
 
 /**
@@ -144,8 +142,14 @@ function moved(encoded: Float32Array, empty: Row | undefined, weightAt: (i: numb
   });
 }
 
-function mixed(encoded: readonly Float32Array[], shares: readonly number[]): Float32Array {
-  return encoded[0]!.map((_, i) => encoded.reduce((sum, values, k) => sum + values[i]! * shares[k]!, 0));
+function mixed(terms: readonly Term[]): Float32Array {
+  const [first, ...others] = terms.map(({ row, share }) => ({ values: row(), share }));
+  if (others.length === 0 && first!.share === 1) return first!.values;
+  return first!.values.map((value, i) => {
+    let sum = value * first!.share;
+    for (const { values, share } of others) sum += values[i]! * share;
+    return sum;
+  });
 }
 
 function concat(parts: readonly Float32Array[]): Float32Array {
@@ -175,6 +179,7 @@ class Rows {
     const key = `${ids} ${seen.join("")}`;
     let read = this.#known.get(key);
     if (read === undefined) {
+      if (this.#rows.length === MAX_ROWS) throw tooLong("too many weights below 1");
       const row = { ids, seen, encoded: new Float32Array() };
       this.#rows.push(row);
       read = () => row.encoded;
@@ -187,9 +192,10 @@ class Rows {
     return this.add(chunkFragments([], this.#tokenizer).chunks[0]!.ids);
   }
 
-  async run(network: Network, learned?: Float32Array): Promise<void> {
+  async run(network: Network, learned?: Float32Array, signal?: AbortSignal): Promise<void> {
     const rowSize = this.#tokenizer.length * this.#config.hiddenSize;
     for (let first = 0; first < this.#rows.length; first += MAX_BATCH) {
+      throwIfCancelled(signal);
       const batch = this.#rows.slice(first, first + MAX_BATCH);
       const ids = batch.flatMap((row) => row.ids);
       const seen = concat(batch.map((row) => row.seen));

@@ -26,7 +26,7 @@ const learned = await readTextualInversions(files, config);
 for (const [i, { prompt }] of facts.learned.entries()) {
   test(`encodes ${JSON.stringify(prompt.slice(0, 60))} (${i}) as diffusers and Compel do`, async () => {
     const encoder = { network, config, tokenizer: tokenizer.withTokens(learned.tokens) };
-    const actual = await encodePrompts([prompt], encoder, learned.embeddings);
+    const actual = await encodePrompts([prompt], encoder, { learned: learned.embeddings });
     const expected = tensor(`learned.${i}`);
     assert.deepEqual(actual.shape, expected.shape);
     const difference = largestDifference(actual.data, expected.floats);
