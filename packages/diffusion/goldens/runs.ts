@@ -2,45 +2,65 @@
 import { hammingDistance, imagePhash } from "@hydrogen/protocol";
 import type { DiffusionPipeline } from "../src/pipeline.ts";
 import { encodePng } from "../src/png.ts";
+import type { GenerateRequest } from "../src/request.ts";
 import { type GoldenRun, type GoldenTensor, largestDifference } from "./read.ts";
 
+/** The largest over all images of a run. */
 export type RunDifference = {
-  /** Largest difference of the final latents. */
+  /** Of the final latents. */
   latents: number;
-  /** Largest difference of a pixel's channel, of 255. */
+  /** Of a pixel's channel, of 255. */
   pixels: number;
   phashBits: number;
 };
 
+export function requestOf(run: GoldenRun): GenerateRequest {
+  return {
+    prompt: run.prompt,
+    negativePrompt: run.negative_prompt,
+    ...(run.width !== undefined && { widthPx: run.width }),
+    ...(run.height !== undefined && { heightPx: run.height }),
+    steps: run.steps,
+    cfg: run.cfg,
+    seed: run.seed,
+    numImages: run.num_images,
+    scheduler: { method: run.method, args: run.args },
+  };
+}
+
+/** @param index Of the run among its checkpoint's. */
 export async function differenceOf(
   pipeline: DiffusionPipeline,
   run: GoldenRun,
-  expected: { latents: GoldenTensor; image: GoldenTensor },
+  index: number,
+  tensor: (name: string) => GoldenTensor,
 ): Promise<RunDifference> {
-  let latents = new Float32Array();
-  const { images } = await pipeline.generate(
-    {
-      prompt: run.prompt,
-      negativePrompt: run.negative_prompt,
-      ...(run.width !== undefined && { widthPx: run.width }),
-      ...(run.height !== undefined && { heightPx: run.height }),
-      steps: run.steps,
-      cfg: run.cfg,
-      seed: run.seed,
-      numImages: 1,
-      scheduler: { method: run.method, args: run.args },
+  const latents: Float32Array[] = [];
+  const { images } = await pipeline.generate(requestOf(run), {
+    onStep: (info) => {
+      latents[info.image] = new Float32Array(info.latents);
     },
-    {
-      onStep: (info) => {
-        latents = new Float32Array(info.latents);
-      },
-    },
-  );
-  const image = images[0]!;
-  const hashOf = (rgb: Uint8Array) => imagePhash(encodePng({ ...image, rgb }));
-  return {
-    latents: largestDifference(latents, expected.latents.floats),
-    pixels: largestDifference(image.rgb, expected.image.bytes),
-    phashBits: hammingDistance(hashOf(image.rgb), hashOf(expected.image.bytes)),
-  };
+  });
+  const differences = images.map((image, i): RunDifference => {
+    const expected = tensor(`run.${index}.${i}.image`);
+    const hashOf = (rgb: Uint8Array) => imagePhash(encodePng({ ...image, rgb }));
+    const sameSize = expected.shape.join() === [image.heightPx, image.widthPx, 3].join();
+    return {
+      latents: largestDifference(latents[i]!, tensor(`run.${index}.${i}.latents`).floats),
+      pixels: sameSize ? largestDifference(image.rgb, expected.bytes) : Number.POSITIVE_INFINITY,
+      phashBits: hammingDistance(hashOf(image.rgb), hashOf(expected.bytes)),
+    };
+  });
+  const worst = (key: keyof RunDifference) => Math.max(...differences.map((difference) => difference[key]));
+  return { latents: worst("latents"), pixels: worst("pixels"), phashBits: worst("phashBits") };
+}
+
+/** What a run is, for people. */
+export function titleOf(run: GoldenRun): string {
+  const settings = [run.method.replace("Scheduler", "")];
+  if (run.args !== null) settings[0] += ` \`${JSON.stringify(run.args)}\``;
+  settings.push(`${run.steps} steps`, `cfg ${run.cfg}`);
+  if (run.num_images > 1) settings.push(`${run.num_images} images`);
+  if (run.width !== undefined) settings.push(`${run.width}×${run.height}`);
+  return settings.join(", ");
 }

@@ -3,10 +3,10 @@ import { defineErrors } from "@hydrogen/std";
 /** Everything that can end a diffusion task, with the class the protocol needs. */
 export const diffusionError = defineErrors({
   MODEL_FILE_MISSING: {
-    message: "The model folder lacks a file",
+    message: "A file of the model is missing",
     retryable: false,
     failureClass: "model_invalid",
-    hint: "A diffusers folder with safetensors weights is expected",
+    hint: "A diffusers folder with safetensors weights, or a whole model in one safetensors file, is expected",
   },
   MODEL_CONFIG_INVALID: {
     message: "A configuration file of the model is not valid",
@@ -17,7 +17,7 @@ export const diffusionError = defineErrors({
     message: "The model needs something that this engine does not do",
     retryable: false,
     failureClass: "unsupported",
-    hint: "Models of Stable Diffusion 1.x topology are supported",
+    hint: "Models of Stable Diffusion 1.x and 2.x topology are supported",
   },
   MODEL_WEIGHTS_INVALID: {
     message: "A safetensors file is damaged or not what it claims to be",

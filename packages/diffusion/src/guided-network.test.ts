@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { type CheckpointFacts, goldensDir, readGoldens } from "../goldens/read.ts";
-import { differenceOf } from "../goldens/runs.ts";
+import { differenceOf, titleOf } from "../goldens/runs.ts";
 import { loadPipeline } from "./load.ts";
 
 const name = "lcm-guided";
@@ -11,10 +11,8 @@ const pipeline = await loadPipeline(join(goldensDir, name));
 after(() => pipeline.close());
 
 for (const [index, run] of facts.runs.entries()) {
-  const title = `${run.method} ${JSON.stringify(run.args)}, ${run.steps} steps, cfg ${run.cfg}`;
-  test(`a network that takes the strength of guidance: ${title}: as diffusers`, async () => {
-    const expected = { latents: tensor(`run.${index}.0.latents`), image: tensor(`run.${index}.0.image`) };
-    const difference = await differenceOf(pipeline, run, expected);
+  test(`a network that takes the strength of guidance: ${titleOf(run)}: as diffusers`, async () => {
+    const difference = await differenceOf(pipeline, run, index, tensor);
     assert.ok(difference.latents <= 1e-3 && difference.pixels <= 1, JSON.stringify(difference));
     assert.equal(difference.phashBits, 0);
   });

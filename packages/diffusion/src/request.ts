@@ -18,8 +18,8 @@ export type GenerateRequest = {
   /** Images are made one after the other from one stream of noise, so the first is that of `numImages: 1`. */
   numImages: number;
   /**
-   * The class in diffusers: `EulerAncestralDiscreteScheduler` or `DPMSolverMultistepScheduler`; others are
-   * SCHEDULER_UNSUPPORTED. Arguments that are not null override the model's own scheduler settings.
+   * The class in diffusers, one of `schedulerMethods`; others are SCHEDULER_UNSUPPORTED. Arguments that are not null
+   * override the model's own scheduler settings.
    */
   scheduler: { method: string; args?: Readonly<Record<string, unknown>> | null };
 };

@@ -7,8 +7,8 @@ import { after, test } from "node:test";
 import { isHydrogenError } from "@hydrogen/std";
 import { parseHeader, readSafetensors, type Tensors } from "./safetensors.ts";
 
-const rounds = Number(process.env.HYDROGEN_FUZZ_ROUNDS ?? 20_000);
-const seed = Number(process.env.HYDROGEN_FUZZ_SEED ?? 20_260_101);
+const rounds = Number(process.env.FUZZ_RUNS ?? 20_000);
+const seed = Number(process.env.FUZZ_SEED ?? 20_260_101);
 
 const directory = await mkdtemp(join(tmpdir(), "safetensors-fuzz-"));
 after(() => rm(directory, { recursive: true }));
@@ -39,7 +39,7 @@ const WORDS = [
 ].map((word) => Buffer.from(word)); // biome-ignore format: a list of words
 
 /** One change to the bytes of a header. */
-function mutate(header: Buffer, dice: (limit: number) => number): Buffer {
+function mutate(header: Uint8Array, dice: (limit: number) => number): Uint8Array {
   const at = dice(header.length + 1);
   const length = dice(12);
   const cut = (insert: Uint8Array, drop: number) =>
@@ -53,7 +53,7 @@ function mutate(header: Buffer, dice: (limit: number) => number): Buffer {
       return cut(WORDS[dice(WORDS.length)]!, length);
     case 3: {
       // A number becomes another.
-      const text = header.toString("latin1");
+      const text = Buffer.from(header).toString("latin1");
       const numbers = [...text.matchAll(/\d+/g)];
       const one = numbers[dice(Math.max(numbers.length, 1))];
       if (one === undefined) return cut(Buffer.of(0x30), 0);
@@ -98,7 +98,7 @@ test(`${rounds} mutated headers (seed ${seed}) are read or refused with a code`,
   const heapBefore = process.memoryUsage().heapUsed;
   let [accepted, refused] = [0, 0];
   for (let round = 0; round < rounds; round++) {
-    let header = original;
+    let header: Uint8Array = original;
     for (let i = 0; i <= dice(4); i++) header = mutate(header, dice);
     const size = 8 + header.length + DATA_BYTES;
     try {
@@ -122,7 +122,7 @@ test(`mutated files on disk (seed ${seed}) are read or refused with a code`, asy
   for (let round = 0; round < Math.min(rounds / 100, 500); round++) {
     const prefix = Buffer.alloc(8);
     prefix.writeBigUInt64LE(BigInt(header.length));
-    let file = Buffer.concat([prefix, mutate(header, dice), Buffer.alloc(DATA_BYTES)]);
+    let file: Uint8Array = Buffer.concat([prefix, mutate(header, dice), Buffer.alloc(DATA_BYTES)]);
     if (dice(3) === 0) file[dice(8)] = dice(256);
     if (dice(4) === 0) file = file.subarray(0, dice(file.length));
     await writeFile(path, file);

@@ -49,10 +49,15 @@ test("refuses every part that the engine does not have, and only that", () => {
 });
 
 test("lists the schedulers and number formats there are", () => {
+  for (const method of Object.keys(basicSdCapabilities.schedulers)) {
+    assert.doesNotThrow(() => check({ scheduler: { method } }));
+  }
+  const { LCMScheduler: _, ...schedulers } = basicSdCapabilities.schedulers;
   refused(
     { scheduler: { method: "LCMScheduler" } },
     "scheduler.method",
     "EulerAncestralDiscreteScheduler, DPMSolverMultistepScheduler",
+    { ...basicSdCapabilities, schedulers },
   );
   refused({ dtype: "float16" }, "dtype", "auto, float32");
 });

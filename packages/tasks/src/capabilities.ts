@@ -13,10 +13,14 @@ export type SdCapabilities = {
   readonly dtypes: readonly SdTaskArgs["dtype"][];
 };
 
-/** The first engine: text to image with one of two schedulers, in 32-bit floats. */
+/** The engine as it is: text to image with every scheduler of the schema, in 32-bit floats. */
 export const basicSdCapabilities: SdCapabilities = {
   features: [],
-  schedulers: { EulerAncestralDiscreteScheduler: "all", DPMSolverMultistepScheduler: "all" },
+  schedulers: {
+    EulerAncestralDiscreteScheduler: "all",
+    DPMSolverMultistepScheduler: "all",
+    LCMScheduler: "all",
+  },
   dtypes: ["auto", "float32"],
 };
 
