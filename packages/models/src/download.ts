@@ -6,7 +6,7 @@
  * changes, what arrived is of no use. A server without ranges is read from the start in one go.
  */
 import { createHash } from "node:crypto";
-import { readFile } from "node:fs/promises";
+import { createReadStream } from "node:fs";
 import { type Clock, isHydrogenError } from "@hydrogen/std";
 import { modelError } from "./errors.ts";
 import { sha256File } from "./files.ts";
@@ -251,15 +251,16 @@ async function readInto(
 
 /** @returns the SHA-256 if the file is what was promised, else what it should be and is */
 async function check(
-  { sha256, gitOid }: PlannedFile,
+  { sha256, gitOid, sizeBytes }: PlannedFile,
   path: string,
   signal: AbortSignal,
 ): Promise<string | { expected: string; actual: string }> {
   const actual = await sha256File(path, signal);
   if (sha256 !== undefined) return actual === sha256 ? actual : { expected: sha256, actual };
   if (gitOid === undefined) return actual;
-  const content = await readFile(path);
-  const oid = createHash("sha1").update(`blob ${content.length}\0`).update(content).digest("hex");
+  const hash = createHash("sha1").update(`blob ${sizeBytes}\0`);
+  for await (const chunk of createReadStream(path)) hash.update(chunk);
+  const oid = hash.digest("hex");
   return oid === gitOid ? actual : { expected: gitOid, actual: oid };
 }
 

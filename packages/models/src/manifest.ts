@@ -2,7 +2,7 @@
  * `hydrogen.json`: what a model folder holds. It names every file with its SHA-256, so that a node runs exactly the
  * weights that everybody else runs, and the settings that suit the model, so that a client need not guess them.
  */
-import { readFile, writeFile } from "node:fs/promises";
+import { readFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { isHydrogenError } from "@hydrogen/std";
 import { z } from "zod";
@@ -74,8 +74,11 @@ export async function readManifest(dir: string): Promise<ModelManifest | undefin
   }
 }
 
+/** Whatever happens meanwhile, the folder has its manifest of before or the new one. */
 export async function saveManifest(dir: string, manifest: ModelManifest): Promise<void> {
-  await writeFile(join(dir, manifestName), `${JSON.stringify(manifest, null, 2)}\n`);
+  const path = join(dir, manifestName);
+  await writeFile(`${path}.new`, `${JSON.stringify(manifest, null, 2)}\n`, { flush: true });
+  await rename(`${path}.new`, path);
 }
 
 /** Whether a file-system call failed because there is nothing at that path. */

@@ -178,6 +178,29 @@ test("offline it finds what is here and asks nobody for the rest", async () => {
   assert.deepEqual(hub.requests, []);
 });
 
+test("mends a model whose manifest was spoilt, and asks a busy server again", async () => {
+  const id = newRepo({ files: { "README.md": "about", "lora.safetensors": safetensors(100) } });
+  const { store } = newStore();
+  const model = await store.pull(id);
+  await writeFile(join(model.dir, "hydrogen.json"), "");
+  await assert.rejects(store.resolve(id), { code: "MODEL_MANIFEST_INVALID" });
+  hub.refusals = 2;
+  assert.deepEqual((await store.pull(id)).files, model.files);
+  assert.equal(hub.refusals, 0);
+  await store.verify(id);
+});
+
+test("refuses a repository of too many files, or of settings as large as weights", async () => {
+  const many = Object.fromEntries(Array.from({ length: 1_001 }, (_, at) => [`tokenizer/${at}.json`, "{}"]));
+  const large = { "tokenizer/large.json": Buffer.alloc(65 * 2 ** 20) };
+  hub.requests.length = 0;
+  for (const files of [many, large])
+    await assert.rejects(newStore().store.pull(newRepo({ files: { ...pipelineFiles(), ...files } })), {
+      code: "MODEL_TOO_LARGE",
+    });
+  assert.ok(hub.requests.every(({ url }) => !url.includes("tokenizer")));
+});
+
 test("verifies, mends a damaged model by fetching only what is damaged, and removes", async () => {
   const id = newRepo({ files: pipelineFiles() });
   const { dir, store } = newStore();

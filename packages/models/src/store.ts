@@ -4,7 +4,7 @@
  */
 import { mkdir, readdir, rename, rm, stat } from "node:fs/promises";
 import { dirname, join, relative, resolve } from "node:path";
-import { type Clock, isHydrogenError } from "@hydrogen/std";
+import { type Clock, isHydrogenError, retry } from "@hydrogen/std";
 import { planAddress } from "./address-plan.ts";
 import { suitableDefaults } from "./describe.ts";
 import { allOrNone, createLimit, type DownloadContext, downloadFile } from "./download.ts";
@@ -169,12 +169,26 @@ export function createModelStore(options: ModelStoreOptions, deps: ModelStoreDep
   ): Promise<void> => {
     meter.reset();
     meter.enter("planning");
-    const plan = await planOf(ref, signal);
+    const plan = await retry(() => planOf(ref, signal), {
+      clock,
+      signal,
+      attempts: download.attempts,
+      delayMs: 500,
+      maxDelayMs: 30_000,
+      isRetryable: (error) => isHydrogenError(error, "MODEL_UNREACHABLE"),
+    });
     const bytes = planBytes(plan);
     const names = new Set(plan.files.map(({ path }) => path.toLowerCase()));
     // On some systems these would be one file.
     if (names.size !== plan.files.length)
       throw modelError("MODEL_SERVER_INVALID", { model: ref.id, reason: "two files of one name" });
+    const settings = plan.files.find((file) => !isWeights(file) && file.sizeBytes > maxSettingsBytes);
+    if (settings !== undefined || plan.files.length > maxFiles)
+      throw modelError("MODEL_TOO_LARGE", {
+        model: ref.id,
+        files: plan.files.length,
+        ...(settings ? { path: settings.path, bytes: settings.sizeBytes } : {}),
+      });
     if (bytes > maxModelBytes)
       throw modelError("MODEL_TOO_LARGE", { model: ref.id, bytes, maxBytes: maxModelBytes });
     await makeRoom(shelf, ref.slug, bytes, { quotaBytes, minFreeBytes, clock, freeBytes }, signal);
@@ -215,7 +229,7 @@ export function createModelStore(options: ModelStoreOptions, deps: ModelStoreDep
 
   /** Whether the model is here and intact. What is left of a damaged one becomes the start of a new pull. */
   const isIntact = async (ref: ParsedRef, signal: AbortSignal | undefined): Promise<Model | undefined> => {
-    const model = await find(ref);
+    const model = await findReadable(ref);
     if (model === undefined) return undefined;
     try {
       await verifyFiles(model.dir, model, signal);
@@ -225,10 +239,16 @@ export function createModelStore(options: ModelStoreOptions, deps: ModelStoreDep
       return undefined;
     }
   };
+  /** What cannot be read is as good as not there: a pull mends it. */
+  const findReadable = (ref: ParsedRef) =>
+    find(ref).catch((error) => {
+      if (isHydrogenError(error, "MODEL_MANIFEST_INVALID")) return undefined;
+      throw error;
+    });
   const pull = async (given: ModelRef, { onProgress, signal }: PullOptions = {}): Promise<Model> => {
     const ref = parseRef(given);
     const meter = createProgressMeter(clock, onProgress);
-    const here = await find(ref);
+    const here = await findReadable(ref);
     if (here !== undefined) {
       meter.enter("verifying");
       const intact = await isIntact(ref, signal);
@@ -326,9 +346,16 @@ export function createModelStore(options: ModelStoreOptions, deps: ModelStoreDep
   };
 }
 
+/** A pipeline has some twenty files, a sharded one a few dozen; a vocabulary takes a few megabytes. */
+const maxFiles = 1_000;
+const maxSettingsBytes = 64 * 2 ** 20;
+
+const isWeights = ({ path }: { path: string }) => path.endsWith(".safetensors");
+
 /** @throws MODEL_NOT_SAFETENSORS if that is what was published, MODEL_SERVER_INVALID if nobody vouches for the file */
-async function checkWeights(dir: string, { path, sha256 }: Plan["files"][number]): Promise<void> {
-  if (!path.endsWith(".safetensors")) return;
+async function checkWeights(dir: string, file: Plan["files"][number]): Promise<void> {
+  const { path, sha256 } = file;
+  if (!isWeights(file)) return;
   const { size } = await stat(join(dir, path));
   const format = formatOf(await readHead(join(dir, path)), size);
   if (format === "safetensors") return;

@@ -124,8 +124,10 @@ export function createHttpClient(options: HttpOptions): HttpClient {
         hops.push(response.headers);
         const status = response.statusCode ?? 0;
         if (!redirects.has(status)) return { status, headers: response.headers, hops, shown, body: response };
-        response.resume();
-        const { location } = response.headers;
+        // A short body is read to its end, so that the connection can be used again; nobody waits for a long one.
+        const { location, "content-length": length } = response.headers;
+        if (Number(length ?? Number.NaN) <= 65_536) response.resume();
+        else response.destroy();
         if (location === undefined || !URL.canParse(location, url) || hops.length > maxRedirects)
           throw modelError("MODEL_SERVER_INVALID", { url: withoutSecrets(url), reason: "redirect", status });
         url = new URL(location, url);

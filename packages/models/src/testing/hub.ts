@@ -29,6 +29,8 @@ export type TestHub = {
   /** On the file host, by path. */
   loose: Map<string, { body: Buffer; headers?: Record<string, string> }>;
   requests: { host: "hub" | "files"; url: string; headers: IncomingMessage["headers"] }[];
+  /** So many listings are refused with 503. */
+  refusals: number;
   /** Asked before a file is sent. */
   fault: Fault | undefined;
   close(): Promise<void>;
@@ -86,6 +88,7 @@ export async function startHub(): Promise<TestHub> {
     repos,
     loose: new Map(),
     requests: [],
+    refusals: 0,
     fault: undefined,
     close: async () => {
       await Promise.all([stop(front), stop(files)]);
@@ -117,6 +120,10 @@ export async function startHub(): Promise<TestHub> {
     const refuse = (status: number, code: string) => {
       response.writeHead(status, { "x-error-code": code }).end("{}");
     };
+    if (api && hub.refusals > 0) {
+      hub.refusals--;
+      return refuse(503, "Busy");
+    }
     if (repo === undefined) return refuse(401, "RepoNotFound");
     if (repo.token !== undefined && request.headers.authorization !== `Bearer ${repo.token}`)
       return refuse(request.headers.authorization ? 403 : 401, "GatedRepo");
