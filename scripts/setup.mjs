@@ -3,9 +3,8 @@
  * Plain JavaScript on purpose: it runs on whatever Node.js (20 or newer) the machine has.
  */
 import { spawn, spawnSync } from "node:child_process";
-import { createHash } from "node:crypto";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, readFileSync } from "node:fs";
+import { delimiter, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 export const root = fileURLToPath(new URL("..", import.meta.url));
@@ -13,12 +12,7 @@ const pinnedMajor = 24;
 
 /** Installs dependencies unless this lock file's are installed; returns the path of a Node.js 24. */
 export function setUp() {
-  const stamp = join(root, "node_modules", ".hydrogen-lock");
-  const lock = createHash("sha256")
-    .update(readFileSync(join(root, "package-lock.json")))
-    .update(`${process.platform}-${process.arch}`)
-    .digest("hex");
-  if (!existsSync(stamp) || readFileSync(stamp, "utf8") !== lock) {
+  if (!isInstalled()) {
     console.error("Installing dependencies (once, about a minute) …");
     const npm = spawnSync("npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"], {
       cwd: root,
@@ -26,13 +20,31 @@ export function setUp() {
       shell: process.platform === "win32",
     });
     if (npm.status !== 0) fail("SETUP_INSTALL_FAILED", "npm ci failed", "Is the package registry reachable?");
-    writeFileSync(stamp, lock);
   }
   return pinnedNode();
 }
 
+/** npm leaves a copy of what it installed in node_modules: the lock file's packages, less other platforms'. */
+function isInstalled() {
+  const installed = join(root, "node_modules", ".package-lock.json");
+  if (!existsSync(installed)) return false;
+  const versions = (path) => JSON.parse(readFileSync(path, "utf8")).packages;
+  const there = versions(installed);
+  return Object.entries(versions(join(root, "package-lock.json"))).every(
+    ([path, { version, optional }]) =>
+      !path.startsWith("node_modules/") ||
+      (there[path] === undefined ? optional : there[path].version === version),
+  );
+}
+
 function pinnedNode() {
-  const own = join(root, "node_modules", ".bin", process.platform === "win32" ? "node.cmd" : "node");
+  const binary = process.platform === "win32" ? "bin/node.exe" : "bin/node";
+  const own = join(
+    root,
+    "node_modules",
+    `node-${process.platform.replace("32", "")}-${process.arch}`,
+    binary,
+  );
   if (existsSync(own)) return own;
   if (Number(process.versions.node.split(".")[0]) >= pinnedMajor) return process.execPath;
   return fail(
@@ -42,7 +54,7 @@ function pinnedNode() {
   );
 }
 
-/** Runs the pinned Node.js on the given arguments, passes signals on, and ends with its exit code. */
+/** Runs the pinned Node.js on the given arguments and ends with its exit code. Signals are passed on. */
 export function runNode(args) {
   const child = spawn(setUp(), args, { cwd: root, stdio: "inherit", env: environment() });
   for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => child.kill(signal));
@@ -52,8 +64,7 @@ export function runNode(args) {
 /** Puts the pinned tools first on the path, so that child processes find the same Node.js. */
 export function environment() {
   const bin = join(root, "node_modules", ".bin");
-  const separator = process.platform === "win32" ? ";" : ":";
-  return { ...process.env, PATH: `${bin}${separator}${process.env.PATH ?? ""}` };
+  return { ...process.env, PATH: `${bin}${delimiter}${process.env.PATH ?? ""}` };
 }
 
 function fail(code, message, hint) {

@@ -60,7 +60,7 @@ test("sources import only what their package.json names, and reach into no other
       cwd: root,
       exclude: (name) => name === "node_modules",
     })) {
-      const names = /\.test\.ts$|\/test\/|\/testing\/|\/scripts\//.test(file) ? allowedInTests : allowed;
+      const names = /\.test\.ts$|\/(test|testing|scripts|goldens)\//.test(file) ? allowedInTests : allowed;
       for (const specifier of importsOf(readFileSync(join(root, file), "utf8"))) {
         if (specifier.startsWith("node:")) continue;
         if (specifier.startsWith(".")) {

@@ -5,7 +5,9 @@ import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
 const main = fileURLToPath(new URL("../src/main.ts", import.meta.url));
-const pinned = fileURLToPath(new URL("../../node_modules/.bin/node", import.meta.url));
+const binary = process.platform === "win32" ? "bin/node.exe" : "bin/node";
+const platform = `${process.platform.replace("32", "")}-${process.arch}`;
+const pinned = fileURLToPath(new URL(`../../node_modules/node-${platform}/${binary}`, import.meta.url));
 const node = Number(process.versions.node.split(".")[0]) >= 24 ? process.execPath : pinned;
 if (!existsSync(node)) {
   console.error(

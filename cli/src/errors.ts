@@ -16,5 +16,9 @@ export const cliError = defineErrors({
     retryable: false,
     hint: "Check modelsDirs of the nodes and the bridge.",
   },
-  CLI_TASK_FAILED: { message: "The task failed", retryable: false },
+  CLI_TASK_FAILED: {
+    message: "The task failed",
+    retryable: false,
+    hint: "The cause is below; the id names the task at the bridge.",
+  },
 });

@@ -15,15 +15,23 @@ type Run = { code: number | null; stdout: string; stderr: string };
 /** Runs the command as a user would, to its end. */
 function hydrogen(
   args: readonly string[],
-  options: { onStderr?: (text: string, kill: (signal: NodeJS.Signals) => void) => void } = {},
+  options: { onStderr?: (text: string, interrupt: () => void) => void } = {},
 ): Promise<Run> {
   return new Promise((resolve) => {
-    const child = spawn(process.execPath, [main, ...args], { stdio: ["ignore", "pipe", "pipe"] });
+    const child = spawn(process.execPath, [main, ...args], {
+      stdio: ["ignore", "pipe", "pipe"],
+      detached: true,
+    });
+    // What Ctrl-C in a terminal does: the signal goes to the whole process group, and wrappers pass it on besides.
+    const interrupt = () => {
+      process.kill(-child.pid!, "SIGINT");
+      child.kill("SIGINT");
+    };
     const run: Run = { code: null, stdout: "", stderr: "" };
     child.stdout.on("data", (data) => (run.stdout += data));
     child.stderr.on("data", (data) => {
       run.stderr += data;
-      options.onStderr?.(run.stderr, (signal) => child.kill(signal));
+      options.onStderr?.(run.stderr, interrupt);
     });
     child.on("close", (code) => resolve({ ...run, code }));
   });
@@ -67,7 +75,7 @@ test("up --once makes a verified image, prints its receipt, and ends; up again t
   let image: Promise<Run> | undefined;
   let doctor: Promise<Run> | undefined;
   const again = await hydrogen(["up", "--no-image", "--data", data], {
-    onStderr: (text, kill) => {
+    onStderr: (text, interrupt) => {
       if (!text.includes("Ctrl-C") || image !== undefined) return;
       image = hydrogen([
         "image",
@@ -80,7 +88,7 @@ test("up --once makes a verified image, prints its receipt, and ends; up again t
         data,
       ]);
       doctor = hydrogen(["doctor", "--data", data]);
-      void Promise.all([image, doctor]).then(() => kill("SIGINT"));
+      void Promise.all([image, doctor]).then(interrupt);
     },
   });
   assert.equal((await image)?.code, 0, (await image)?.stderr);
@@ -92,6 +100,12 @@ test("up --once makes a verified image, prints its receipt, and ends; up again t
   assert.equal((await doctor)?.code, 0, (await doctor)?.stdout);
   assert.match((await doctor)!.stdout, /bridge on http/);
   assert.equal(again.code, 0, again.stderr);
+  const nodeLog = readFileSync(join(data, "logs", "node-0.log"), "utf8");
+  assert.match(
+    nodeLog.trim().split("\n").at(-1)!,
+    /SIGTERM/,
+    "the parts are ended in order, not by the terminal",
+  );
 });
 
 test("whatever is not a verified image ends with a coded error and a failing exit code", async (t) => {
@@ -111,6 +125,9 @@ test("whatever is not a verified image ends with a coded error and a failing exi
     join(dir, "network"),
     "--any-port",
   ]);
+  const directory = await hydrogen(["up", "--once", "--out", dir, "--data", join(dir, "network")]);
+  assert.equal(directory.code, 1);
+  assert.match(directory.stderr, /^CLI_OUTPUT_UNWRITABLE/);
   assert.equal(unwritable.code, 1);
   assert.match(unwritable.stderr, /CLI_OUTPUT_UNWRITABLE/);
 });

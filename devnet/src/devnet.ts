@@ -3,7 +3,7 @@
  * Everything it knows is in one directory; starting there again takes up the same network.
  */
 import { fileURLToPath } from "node:url";
-import type { AddressBook, Chain } from "@hydrogen/chain";
+import type { Chain } from "@hydrogen/chain";
 import { type Clock, formatDuration, isHydrogenError, systemClock, waitFor } from "@hydrogen/std";
 import { lockDirectory } from "@hydrogen/storage";
 import { createShutdown, type Logger } from "@hydrogen/telemetry";
@@ -71,8 +71,6 @@ const nodeGrantWei = 1_000n * ether;
 export async function startDevnet(options: DevnetOptions, deps: DevnetDeps): Promise<Devnet> {
   const { log, clock = systemClock, onProgress = () => undefined } = deps;
   const layout = devnetLayout(options.dataDir);
-  const nodeCount = options.nodes ?? 3;
-  const nodeNames = Array.from({ length: nodeCount }, (_, index) => `node-${index}`);
   const shutdown = createShutdown(log);
   const signal =
     deps.signal === undefined ? shutdown.signal : AbortSignal.any([deps.signal, shutdown.signal]);
@@ -80,7 +78,12 @@ export async function startDevnet(options: DevnetOptions, deps: DevnetDeps): Pro
   const progress = (text: string) => onProgress(`${text}  (${formatDuration(clock.nowMs() - startedMs)})`);
   try {
     shutdown.onClose("lock", lock(layout.dataDir));
-    const ports = await networkPorts(layout, nodeCount, options.anyPort ?? false);
+    const ports = await networkPorts(
+      layout,
+      { nodes: options.nodes ?? 3, anyPort: options.anyPort ?? false },
+      { clock, signal },
+    );
+    const nodeNames = ports.nodes.map((_, index) => `node-${index}`);
     const wallets = await openWallets(layout, ["deployer", "pool", "bridge", ...nodeNames]);
     const addressOf = (name: string) => wallets.get(name)!.address;
 
@@ -141,8 +144,9 @@ export async function startDevnet(options: DevnetOptions, deps: DevnetDeps): Pro
     await start("relay");
     progress(`relay on ${url(ports.relay)}`);
     await Promise.all(nodeNames.map(start));
-    await waitFor(() => joined(chain, nodeNames.map(addressOf)), { clock, signal, intervalMs: 200 });
-    progress(`${nodeCount} nodes, staked and waiting for tasks`);
+    const absent = await nodesOutside(ports, { clock, signal });
+    progress(`${nodeNames.length - absent.length} nodes, staked and waiting for tasks`);
+    for (const { index, why } of absent) progress(`node-${index} is not in the network: ${why}`);
     await start("bridge");
     progress(`bridge on ${url(ports.bridge)}`);
 
@@ -179,10 +183,42 @@ function lock(dataDir: string): () => void {
   }
 }
 
-/** Whether every one of these nodes has staked; a slashed one that is out of the network does not count. */
-async function joined(chain: Chain, addresses: readonly AddressBook["node"][]): Promise<boolean> {
-  const statuses = await Promise.all(addresses.map((address) => chain.node.getNodeStatus(address)));
-  return statuses.every((status) => status !== 0);
+type NodeState = { status?: string; desired: string; membership?: { kind: string } };
+
+const joinTimeoutMs = 90_000;
+
+/**
+ * Waits until every node has joined or says what keeps it from joining; returns the latter.
+ * @throws DEVNET_NOT_READY
+ */
+async function nodesOutside(
+  ports: Ports,
+  { clock, signal }: { clock: Clock; signal: AbortSignal },
+): Promise<{ index: number; why: string }[]> {
+  const giveUpMs = clock.nowMs() + joinTimeoutMs;
+  const outcomeOf = async (port: number, index: number) => {
+    const response = await fetch(`${url(port)}/v1/status`, { signal }).catch(() => undefined);
+    if (!response?.ok) return undefined;
+    const { status, desired, membership } = ((await response.json()) as { data: NodeState }).data;
+    if (status !== undefined && status !== "Quit") return "joined" as const;
+    if (status === "Quit" && desired === "stopped") return { index, why: "its operator told it to quit" };
+    if (membership !== undefined && ["removed", "fundsMissing"].includes(membership.kind))
+      return {
+        index,
+        why: membership.kind === "removed" ? "it was removed or slashed" : "it lacks the stake",
+      };
+    return undefined;
+  };
+  return waitFor(
+    async () => {
+      const outcomes = await Promise.all(ports.nodes.map(outcomeOf));
+      const waiting = outcomes.indexOf(undefined);
+      if (waiting < 0) return outcomes.filter((outcome) => typeof outcome === "object");
+      if (clock.nowMs() > giveUpMs) throw devnetError("DEVNET_NOT_READY", { name: `node-${waiting}` });
+      return undefined;
+    },
+    { clock, signal, intervalMs: 200 },
+  );
 }
 
 function createProcesses(

@@ -16,6 +16,16 @@ export const devnetError = defineErrors({
     retryable: true,
     hint: "Its log says what it is doing.",
   },
+  DEVNET_PORT_IN_USE: {
+    message: "Another program listens on a port of this network",
+    retryable: true,
+    hint: "Stop it. A network keeps the ports of its first start; delete ports.json in its directory to choose again.",
+  },
+  DEVNET_FILE_DAMAGED: {
+    message: "A file of the network cannot be read",
+    retryable: false,
+    hint: "Restore it from a backup. Ports and configuration may be deleted: they are made anew.",
+  },
   DEVNET_NO_NETWORK: {
     message: "There is no network in this directory",
     retryable: false,

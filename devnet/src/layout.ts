@@ -1,7 +1,16 @@
 /** Where a network keeps what: one directory, one subdirectory per part. */
 import { randomBytes } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  writeFileSync,
+} from "node:fs";
+import { dirname, join } from "node:path";
 import { devnetError } from "./errors.ts";
 
 export type Layout = ReturnType<typeof devnetLayout>;
@@ -23,7 +32,6 @@ export function devnetLayout(dataDir: string) {
     config: (name: string) => at("config", `${name}.json`),
     log: (name: string) => at("logs", `${name}.log`),
     out: at("images"),
-    engineCache: at("engine-cache"),
   };
 }
 
@@ -38,11 +46,11 @@ export type NetworkFile = {
   wallets: Record<string, string>;
 };
 
-/** @throws DEVNET_NO_NETWORK */
+/** @throws DEVNET_NO_NETWORK, DEVNET_FILE_DAMAGED */
 export function readNetwork(dataDir: string): NetworkFile {
-  const path = devnetLayout(dataDir).network;
-  if (!existsSync(path)) throw devnetError("DEVNET_NO_NETWORK", { dataDir });
-  return JSON.parse(readFileSync(path, "utf8")) as NetworkFile;
+  const network = readJson<NetworkFile>(devnetLayout(dataDir).network);
+  if (network === undefined) throw devnetError("DEVNET_NO_NETWORK", { dataDir });
+  return network;
 }
 
 /** The key with which this machine's tools use the bridge. @throws DEVNET_NO_NETWORK */
@@ -52,12 +60,28 @@ export function readApiKey(dataDir: string): string {
   return readFileSync(path, "utf8");
 }
 
-/** Writes a file so that readers see the old content or the new, never half of it. */
+/** Writes a file so that readers see the old content or the new, never half of it, after a power cut too. */
 export function writeFileAtomic(path: string, text: string, mode = 0o644): void {
-  mkdirSync(join(path, ".."), { recursive: true });
+  mkdirSync(dirname(path), { recursive: true });
   const temporary = `${path}.tmp`;
-  writeFileSync(temporary, text, { mode });
+  writeFileSync(temporary, text, { mode, flush: true });
   renameSync(temporary, path);
+  const directory = openSync(dirname(path), "r");
+  try {
+    fsyncSync(directory);
+  } finally {
+    closeSync(directory);
+  }
+}
+
+/** What an earlier start wrote; undefined if there is nothing. @throws DEVNET_FILE_DAMAGED */
+export function readJson<T>(path: string): T | undefined {
+  if (!existsSync(path)) return undefined;
+  try {
+    return JSON.parse(readFileSync(path, "utf8")) as T;
+  } catch (cause) {
+    throw devnetError("DEVNET_FILE_DAMAGED", { path }, cause);
+  }
 }
 
 /** The secret in the file; made and kept there at the first call, readable for the owner only. */

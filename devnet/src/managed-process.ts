@@ -33,6 +33,8 @@ export type ProcessOptions = {
 
 const restartDelaysMs = [200, 1_000, 5_000, 15_000];
 const stopPatienceMs = 10_000;
+/** A process that lived this long was not crashing in a loop. */
+const healthyMs = 60_000;
 
 export function createManagedProcess(
   options: ProcessOptions,
@@ -43,6 +45,7 @@ export function createManagedProcess(
   let child: ChildProcess | undefined;
   let wanted = false;
   let crashes = 0;
+  let stopped = new AbortController();
 
   function launch(): void {
     mkdirSync(dirname(logFile), { recursive: true });
@@ -51,21 +54,26 @@ export function createManagedProcess(
       stdio: ["ignore", output, output, "ipc"],
       env: { ...process.env, ...options.env },
       execArgv: ["--disable-warning=ExperimentalWarning"],
+      // A process group of its own: Ctrl-C in the terminal must not reach the parts before we stop them in order.
+      detached: true,
     });
     closeSync(output);
     child = started;
-    started.once("exit", (code, signal) => {
-      if (child === started) child = undefined;
-      if (wanted) relaunch(code ?? signal);
-    });
+    const launchedMs = clock.nowMs();
+    const ended = (exit: unknown) => {
+      if (child !== started) return;
+      child = undefined;
+      if (clock.nowMs() - launchedMs > healthyMs) crashes = 0;
+      if (wanted) relaunch(exit);
+    };
+    started.once("exit", (code, signal) => ended(code ?? signal));
+    started.once("error", ended);
   }
 
-  function relaunch(exit: number | string | null): void {
+  function relaunch(exit: unknown): void {
     const delayMs = restartDelaysMs[Math.min(crashes++, restartDelaysMs.length - 1)]!;
     log.warn("a part of the network ended and is started again", { name, exit, delayMs, logFile });
-    void clock.sleep(delayMs).then(() => {
-      if (wanted && child === undefined) launch();
-    });
+    clock.sleep(delayMs, stopped.signal).then(launch, () => undefined);
   }
 
   return {
@@ -77,6 +85,7 @@ export function createManagedProcess(
       if (!wanted) {
         wanted = true;
         crashes = 0;
+        stopped = new AbortController();
         launch();
       }
       const timeout = AbortSignal.timeout(readyTimeoutSec * 1000);
@@ -100,6 +109,7 @@ export function createManagedProcess(
     },
     stop: async () => {
       wanted = false;
+      stopped.abort();
       const ending = child;
       if (ending === undefined) return;
       const ended = new Promise<void>((resolve) => ending.once("exit", () => resolve()));

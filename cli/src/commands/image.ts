@@ -1,6 +1,6 @@
 /** `hydrogen image "a red apple"`: one image from a running network. */
 import { constants } from "node:fs";
-import { access, mkdir, writeFile } from "node:fs/promises";
+import { access, mkdir, stat, writeFile } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { readApiKey, readNetwork } from "@hydrogen/devnet";
 import { createBridgeClient } from "@hydrogen/sdk";
@@ -107,12 +107,13 @@ export async function saveImages(made: GeneratedImages, out: string): Promise<st
 
 /** Whether the image can be saved is known before it is paid for. @throws CLI_OUTPUT_UNWRITABLE */
 export async function checkWritable(out: string): Promise<void> {
-  const directory = dirname(resolve(out));
+  const file = resolve(out);
   try {
-    await mkdir(directory, { recursive: true });
-    await access(directory, constants.W_OK);
+    await mkdir(dirname(file), { recursive: true });
+    await access(dirname(file), constants.W_OK);
+    if ((await stat(file).catch(() => undefined))?.isDirectory()) throw new Error("it is a directory");
   } catch (cause) {
-    throw cliError("CLI_OUTPUT_UNWRITABLE", { path: resolve(out) }, cause);
+    throw cliError("CLI_OUTPUT_UNWRITABLE", { path: file }, cause);
   }
 }
 

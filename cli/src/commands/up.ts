@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { type Devnet, readApiKey, startDevnet } from "@hydrogen/devnet";
 import { createBridgeClient } from "@hydrogen/sdk";
-import { formatDuration } from "@hydrogen/std";
+import { formatDuration, isHydrogenError } from "@hydrogen/std";
 import { createLogger } from "@hydrogen/telemetry";
 import type { Command } from "commander";
 import { cliError } from "../errors.ts";
@@ -10,6 +10,7 @@ import { generateImages } from "../generate.ts";
 import { integerIn, numberIn } from "../options.ts";
 import { dataDirOf, shippedModelsDir } from "../paths.ts";
 import { createTaskProgress } from "../progress.ts";
+import { reportError } from "../report.ts";
 import { addImageOptions, checkWritable, type ImageOptions, requestOf, save, saveImages } from "./image.ts";
 
 type UpOptions = ImageOptions & {
@@ -61,8 +62,8 @@ export function upCommand(command: Command, signal: AbortSignal): void {
       );
       try {
         console.error(`The network is up after ${formatDuration(performance.now() - startedMs)}.`);
-        if (options.image || options.once) await firstImage(devnet, dataDir, options, signal);
-        if (options.once) return;
+        if (options.once) return await firstImage(devnet, dataDir, options, signal);
+        if (options.image) await firstImage(devnet, dataDir, options, signal).catch(carryOn);
         console.error(summary(devnet, dataDir));
         await aborted(signal);
       } finally {
@@ -108,6 +109,12 @@ async function firstImage(
       `  image    ${files.join("\n           ")}\n  receipt  ${receiptFile}`,
   );
   if (options.once) console.log(made.receiptText.trim());
+}
+
+/** The network is there for more than this image. */
+function carryOn(error: unknown): void {
+  if (!isHydrogenError(error)) throw error;
+  reportError(console, error);
 }
 
 function summary(devnet: Devnet, dataDir: string): string {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -24,5 +24,14 @@ test("lets one process in at a time, and the next when the first is gone, even k
   assert.equal(inAnotherProcess(), "STORAGE_IN_USE");
   release();
   assert.equal(inAnotherProcess(), "locked");
+  rmSync(dir, { recursive: true });
+});
+
+test("says that a directory cannot be written, not that somebody is in it", () => {
+  const dir = mkdtempSync(join(tmpdir(), "hydrogen-lock-"));
+  writeFileSync(join(dir, "file"), "");
+  assert.throws(() => lockDirectory(join(dir, "file", "below")), { code: "STORAGE_WRITE_FAILED" });
+  mkdirSync(join(dir, "taken", "lock.sqlite"), { recursive: true });
+  assert.throws(() => lockDirectory(join(dir, "taken")), { code: "STORAGE_WRITE_FAILED" });
   rmSync(dir, { recursive: true });
 });

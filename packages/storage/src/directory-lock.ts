@@ -8,16 +8,23 @@ import { storageError } from "./errors.ts";
  * Locks a directory, making it if there is none.
  *
  * @returns releases the lock
- * @throws STORAGE_IN_USE if another process holds it
+ * @throws STORAGE_IN_USE if another process holds it, STORAGE_WRITE_FAILED if the directory cannot be written
  */
 export function lockDirectory(dir: string): () => void {
-  mkdirSync(dir, { recursive: true });
-  const file = new DatabaseSync(join(dir, "lock.sqlite"), { timeout: 0 });
+  let file: DatabaseSync | undefined;
   try {
+    mkdirSync(dir, { recursive: true });
+    file = new DatabaseSync(join(dir, "lock.sqlite"), { timeout: 0 });
     file.exec("BEGIN EXCLUSIVE");
   } catch (cause) {
-    file.close();
-    throw storageError("STORAGE_IN_USE", { dir }, cause);
+    file?.close();
+    throw storageError(isBusy(cause) ? "STORAGE_IN_USE" : "STORAGE_WRITE_FAILED", { dir }, cause);
   }
-  return () => file.close();
+  const held = file;
+  return () => held.close();
+}
+
+/** SQLITE_BUSY, see https://www.sqlite.org/rescode.html#busy */
+function isBusy(error: unknown): boolean {
+  return error instanceof Error && "errcode" in error && error.errcode === 5;
 }

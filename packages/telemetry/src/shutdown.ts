@@ -34,19 +34,26 @@ export function createShutdown(log: Logger): Shutdown {
   };
 }
 
+/** Ctrl-C reaches a whole process group and is often passed on besides: what comes within this time is one request. */
+const sameRequestMs = 1_000;
+
 /**
- * Ends the process on SIGINT, SIGTERM or when the parent's IPC channel closes; a second signal ends it at once.
- * For entry points only.
+ * Ends the process on SIGINT, SIGTERM or when the parent's IPC channel closes; a second request, a while later, ends it
+ * at once. For entry points only, before anything is started.
  */
 export function closeOnSignals(shutdown: Shutdown, log: Logger): void {
-  let asked = false;
+  let askedMs: number | undefined;
   const end = (reason: string) => {
-    if (asked) process.exit(130);
-    asked = true;
+    if (askedMs !== undefined) {
+      if (performance.now() - askedMs > sameRequestMs) process.exit(130);
+      return;
+    }
+    askedMs = performance.now();
     log.info("shutting down", { reason });
     shutdown.close(reason).then(() => process.exit(process.exitCode ?? 0));
   };
   process.on("SIGINT", () => end("SIGINT"));
   process.on("SIGTERM", () => end("SIGTERM"));
   process.on("disconnect", () => end("parent gone"));
+  if (process.send !== undefined && !process.connected) end("parent gone");
 }

@@ -2,11 +2,6 @@ import { defineErrors } from "@hydrogen/std";
 
 /** Errors of starting and stopping the embedded chain. What a JSON-RPC client sees is in rpc-error.ts. */
 export const embeddedChainError = defineErrors({
-  EMBEDDED_CHAIN_IN_USE: {
-    message: "Another process already runs the chain in this directory",
-    retryable: true,
-    hint: "Stop the other process, or choose another data directory.",
-  },
   EMBEDDED_CHAIN_ID_MISMATCH: {
     message: "The directory holds a chain with another id",
     retryable: false,

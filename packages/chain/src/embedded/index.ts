@@ -5,9 +5,8 @@
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { type Clock, systemClock } from "@hydrogen/std";
-import { openDatabase } from "@hydrogen/storage";
+import { lockDirectory, openDatabase } from "@hydrogen/storage";
 import { type ChainLog, createChain } from "./chain.ts";
-import { lockDirectory } from "./directory-lock.ts";
 import { createDevMethods, createEthMethods } from "./eth-methods.ts";
 import { createFilters } from "./filters.ts";
 import { createRpcHandler } from "./json-rpc.ts";
@@ -63,7 +62,7 @@ const silent: ChainLog = { info: () => undefined, warn: () => undefined };
 /**
  * Starts the chain, or takes up the one in `dataDir` where it was left. A transaction that was acknowledged is on disk.
  *
- * @throws EMBEDDED_CHAIN_IN_USE, EMBEDDED_CHAIN_ID_MISMATCH, EMBEDDED_CHAIN_LISTEN_FAILED, STORAGE_TOO_NEW
+ * @throws STORAGE_IN_USE, STORAGE_WRITE_FAILED, EMBEDDED_CHAIN_ID_MISMATCH, EMBEDDED_CHAIN_LISTEN_FAILED, STORAGE_TOO_NEW
  * @example
  * const chain = await startEmbeddedChain({ dataDir: "data/chain", alloc: { [deployer]: parseEther("1000") } });
  */

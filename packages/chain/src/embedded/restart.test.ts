@@ -74,7 +74,7 @@ test("includes transactions that waited for the block clock after a restart with
 test("lets only one process use a directory, and releases it when it closes", async (t) => {
   const dataDir = directory(t);
   const first = await startEmbeddedChain({ dataDir, alloc });
-  await assert.rejects(startEmbeddedChain({ dataDir, alloc }), { code: "EMBEDDED_CHAIN_IN_USE" });
+  await assert.rejects(startEmbeddedChain({ dataDir, alloc }), { code: "STORAGE_IN_USE" });
   await first.close();
   await assert.rejects(startEmbeddedChain({ dataDir, alloc, chainId: 5 }), {
     code: "EMBEDDED_CHAIN_ID_MISMATCH",
