@@ -453,6 +453,9 @@ def pndm_settings():
     yield PNDM, 6, STABLE | {"skip_prk_steps": True, "rescale_betas_zero_snr": True}
     yield PNDM, 5, {"beta_schedule": "squaredcos_cap_v2"}
     yield PNDM, 5, TRAINED
+    for curve in ("use_karras_sigmas", "use_exponential_sigmas"):
+        yield DPM, 6, STABLE | {curve: True, "sigma_min": 0.1, "sigma_max": 10.5}
+        yield DPM, 6, STABLE | {curve: True, "sigma_min": 0.1, "use_lu_lambdas": True, "final_sigmas_type": "sigma_min"}
 
 
 def trace_schedulers(tensors):

@@ -22,17 +22,20 @@ export type SingleFileContents = {
   marks?: readonly string[];
   /** Default true; without them every number is zero. */
   weights?: boolean;
+  /** Zeros before all else that a disk need not store. */
+  paddingBytes?: number;
 };
 
 export async function writeSingleFile(
   path: string,
   { dtype, seed, tensors }: SingleFileFacts,
-  { metadata, marks = [], weights = true }: SingleFileContents = {},
+  { metadata, marks = [], weights = true, paddingBytes = 0 }: SingleFileContents = {},
 ): Promise<void> {
   const noise = createNoiseStream(seed);
   const header: Record<string, unknown> = metadata === undefined ? {} : { __metadata__: metadata };
   const parts: Uint8Array[] = [];
-  let end = 0;
+  if (paddingBytes > 0) header.padding = { dtype: "U8", shape: [paddingBytes], data_offsets: [0, paddingBytes] };
+  let end = paddingBytes;
   for (const [name, shape, factor, offset] of tensors) {
     const count = shape.reduce((product, size) => product * size, 1);
     const lengthBytes = count * (dtype === "F32" ? 4 : 2);
@@ -48,6 +51,7 @@ export async function writeSingleFile(
   const prefix = Buffer.alloc(8);
   prefix.writeBigUInt64LE(BigInt(json.length));
   await using file = await open(path, "w");
-  await file.writev([prefix, json, ...parts]);
+  await file.writev([prefix, json]);
+  if (parts.length > 0) await file.writev(parts, prefix.length + json.length + paddingBytes);
   await file.truncate(prefix.length + json.length + end);
 }

@@ -49,13 +49,13 @@ function withoutPrefix(tensors: Tensors, prefix: string): Tensors {
   );
 }
 
-const RESNET_LAYERS: Readonly<Record<string, string>> = {
-  "in_layers.0": "norm1",
-  "in_layers.2": "conv1",
-  "out_layers.0": "norm2",
-  "out_layers.3": "conv2",
-  "emb_layers.1": "time_emb_proj",
-};
+const RESNET_LAYERS: ReadonlyMap<string, string> = new Map([
+  ["in_layers.0", "norm1"],
+  ["in_layers.2", "conv1"],
+  ["out_layers.0", "norm2"],
+  ["out_layers.3", "conv2"],
+  ["emb_layers.1", "time_emb_proj"],
+]);
 
 /** Blocks are numbered through in this layout; where a resolution ends shows in what a block is made of. */
 function renameUNet(tensors: Tensors): Tensors {
@@ -98,7 +98,7 @@ function renameUNet(tensors: Tensors): Tensors {
       const place = places.get(words.slice(0, count).join("."));
       if (place === undefined) continue;
       const rest = words.slice(count);
-      const layers = RESNET_LAYERS[rest.slice(0, 2).join(".")];
+      const layers = RESNET_LAYERS.get(rest.slice(0, 2).join("."));
       if (layers !== undefined) return [place, layers, ...rest.slice(2)].join(".");
       if (rest[0] === "skip_connection") rest[0] = "conv_shortcut";
       return [place, ...rest].join(".");
@@ -107,13 +107,13 @@ function renameUNet(tensors: Tensors): Tensors {
   });
 }
 
-const VAE_ATTENTION: Readonly<Record<string, string>> = {
-  norm: "group_norm",
-  q: "to_q",
-  k: "to_k",
-  v: "to_v",
-  proj_out: "to_out.0",
-};
+const VAE_ATTENTION: ReadonlyMap<string, string> = new Map([
+  ["norm", "group_norm"],
+  ["q", "to_q"],
+  ["k", "to_k"],
+  ["v", "to_v"],
+  ["proj_out", "to_out.0"],
+]);
 
 /** The decoder's resolutions are numbered from the highest in this layout, and in diffusers from the lowest. */
 function renameVae(tensors: Tensors): Tensors {
@@ -134,20 +134,20 @@ function renameVae(tensors: Tensors): Tensors {
       .replace(/\.mid\.block_([12])\./, (_, i) => `.mid_block.resnets.${i - 1}.`)
       .replace(
         /\.mid\.attn_1\.(\w+)\./,
-        (_, layer) => `.mid_block.attentions.0.${VAE_ATTENTION[layer] ?? layer}.`,
+        (_, layer) => `.mid_block.attentions.0.${VAE_ATTENTION.get(layer) ?? layer}.`,
       )
       .replace(".nin_shortcut.", ".conv_shortcut.")
       .replace("coder.norm_out.", "coder.conv_norm_out."),
   );
 }
 
-const OPEN_CLIP_LAYERS: Readonly<Record<string, string>> = {
-  ln_1: "layer_norm1",
-  ln_2: "layer_norm2",
-  "mlp.c_fc": "mlp.fc1",
-  "mlp.c_proj": "mlp.fc2",
-  "attn.out_proj": "self_attn.out_proj",
-};
+const OPEN_CLIP_LAYERS: ReadonlyMap<string, string> = new Map([
+  ["ln_1", "layer_norm1"],
+  ["ln_2", "layer_norm2"],
+  ["mlp.c_fc", "mlp.fc1"],
+  ["mlp.c_proj", "mlp.fc2"],
+  ["attn.out_proj", "self_attn.out_proj"],
+]);
 
 /** OpenCLIP keeps the projections to queries, keys and values in one tensor, one below the other. */
 function renameOpenClip(tensors: Tensors): Tensors {
@@ -155,7 +155,7 @@ function renameOpenClip(tensors: Tensors): Tensors {
   for (const [name, info] of tensors) {
     const [, layer, rest] = /^transformer\.resblocks\.(\d+)\.(.*)$/.exec(name) ?? [];
     if (layer === undefined) {
-      result.set(OPEN_CLIP_PLACES[name] ?? name, info);
+      result.set(OPEN_CLIP_PLACES.get(name) ?? name, info);
       continue;
     }
     const prefix = `text_model.encoder.layers.${layer}`;
@@ -167,17 +167,17 @@ function renameOpenClip(tensors: Tensors): Tensors {
       continue;
     }
     const [, stem, kind] = /^(.*)\.(weight|bias)$/.exec(rest!) ?? [];
-    result.set(`${prefix}.${OPEN_CLIP_LAYERS[stem!] ?? stem}.${kind}`, info);
+    result.set(`${prefix}.${OPEN_CLIP_LAYERS.get(stem ?? "") ?? stem}.${kind}`, info);
   }
   return result;
 }
 
-const OPEN_CLIP_PLACES: Readonly<Record<string, string>> = {
-  "token_embedding.weight": "text_model.embeddings.token_embedding.weight",
-  positional_embedding: "text_model.embeddings.position_embedding.weight",
-  "ln_final.weight": "text_model.final_layer_norm.weight",
-  "ln_final.bias": "text_model.final_layer_norm.bias",
-};
+const OPEN_CLIP_PLACES: ReadonlyMap<string, string> = new Map([
+  ["token_embedding.weight", "text_model.embeddings.token_embedding.weight"],
+  ["positional_embedding", "text_model.embeddings.position_embedding.weight"],
+  ["ln_final.weight", "text_model.final_layer_norm.weight"],
+  ["ln_final.bias", "text_model.final_layer_norm.bias"],
+]);
 
 /** One of equal parts of a tensor along its first axis, where it lies. */
 function rowsOf(info: TensorInfo, part: number, parts: number): TensorInfo {

@@ -3,6 +3,7 @@ import { mkdtemp, readFile, rename, rm, symlink, truncate } from "node:fs/promis
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
+import { isHydrogenError } from "@hydrogen/std";
 import { goldensDir, largestDifference, readGoldens } from "../../goldens/read.ts";
 import { differenceOf } from "../../goldens/runs.ts";
 import { type SingleFileFacts, singleFiles, writeSingleFile } from "../../goldens/single-file.ts";
@@ -25,9 +26,22 @@ after(() => rm(scratch, { recursive: true }));
 const tokenizerOf = (facts: SingleFileFacts) => join(goldensDir, facts.tokenizer, "tokenizer");
 const pathOf = (name: string) => join(scratch, `${name}.safetensors`);
 
-for (const name of singleFiles) {
-  const { facts, tensor } = await readGoldens<SingleFileFacts>(name);
-  await writeSingleFile(pathOf(name), facts);
+const goldens = new Map(
+  await Promise.all(
+    singleFiles.map(async (name) => [name, await readGoldens<SingleFileFacts>(name)] as const),
+  ),
+);
+const sd1 = goldens.get("sd1-single-file")!.facts;
+const sd2 = goldens.get("sd2-single-file")!.facts;
+for (const [name, { facts }] of goldens) await writeSingleFile(pathOf(name), facts);
+
+type Published = Record<
+  "sd1" | "sd2",
+  { text: RawConfig; unet: RawConfig; vae: RawConfig; shapes: Record<string, number[]> }
+>;
+const published = JSON.parse(await readFile(join(goldensDir, "published-shapes.json"), "utf8")) as Published;
+
+for (const [name, { facts, tensor }] of goldens) {
   const tokenizerDir = tokenizerOf(facts);
 
   test(`${name}: encodes text as transformers does`, async () => {
@@ -54,23 +68,19 @@ for (const name of singleFiles) {
   });
 }
 
-type Published = Record<"sd1" | "sd2", { text: RawConfig; unet: RawConfig; vae: RawConfig; shapes: object }>;
-const published = JSON.parse(await readFile(join(goldensDir, "published-shapes.json"), "utf8")) as Published;
+const infoOf = (shape: readonly number[]): TensorInfo => ({
+  dtype: "F16",
+  shape,
+  path: "x",
+  offsetBytes: 0,
+  lengthBytes: 2 * shape.reduce((product, size) => product * size, 1),
+});
 
 for (const family of ["sd1", "sd2"] as const) {
   test(`${family}: finds the published configuration in the published shapes`, () => {
     const { shapes, ...configs } = published[family];
     const tensors = new Map(
-      Object.entries(shapes).map(([name, shape]): [string, TensorInfo] => [
-        name,
-        {
-          dtype: "F16",
-          shape,
-          path: "x",
-          offsetBytes: 0,
-          lengthBytes: 2 * shape.reduce((a: number, b: number) => a * b, 1),
-        },
-      ]),
+      Object.entries(shapes).map(([name, shape]): [string, TensorInfo] => [name, infoOf(shape)]),
     );
     const parts = splitLdm(tensors, "x");
     assert.equal(parts.family, family);
@@ -88,14 +98,29 @@ for (const family of ["sd1", "sd2"] as const) {
   });
 }
 
-const { facts: sd1 } = await readGoldens<SingleFileFacts>("sd1-single-file");
-const { facts: sd2 } = await readGoldens<SingleFileFacts>("sd2-single-file");
-
 test("is found alone in a folder, and through a link", async () => {
   const folder = await mkdtemp(join(scratch, "folder-"));
   await symlink(pathOf("sd1-single-file"), join(folder, "anything.safetensors"));
   const { unet } = await readModel(folder, tokenizerOf(sd1));
   assert.equal(unet.directory, scratch);
+});
+
+test("reads weights that lie beyond 4 GB", async () => {
+  const path = pathOf("huge");
+  await writeSingleFile(path, sd1, { paddingBytes: 2 ** 32 + 8 });
+  const decode = async (model: string): Promise<Float32Array> => {
+    const { vae } = await readModel(model, tokenizerOf(sd1));
+    const network = await openNetwork(buildVaeDecoder(vae.tensors, vae.config), vae.directory, {
+      provider: "cpu",
+      threads: 1,
+    });
+    const latents = { data: new Float32Array(16).fill(0.5), shape: [1, 4, 2, 2] };
+    const image = await network.run({ latents });
+    await network.release();
+    return image;
+  };
+  assert.deepEqual(await decode(path), await decode(pathOf("sd1-single-file")));
+  await rm(path);
 });
 
 test("its hash does not depend on what the file is called, but on the tokenizer", async () => {
@@ -172,6 +197,66 @@ test("refuses a file that lacks a tensor, is cut short, or is not there", async 
   await assert.rejects(load(), { code: "MODEL_WEIGHTS_INVALID" });
   await rename(path, pathOf("gone"));
   await assert.rejects(load(), { code: "MODEL_FILE_MISSING", facts: { file: "broken.safetensors" } });
+});
+
+test("takes a text encoder without the prefix that newer transformers leave out", () => {
+  const { shapes } = published.sd1;
+  const tensors = new Map(
+    Object.entries(shapes).map(([name, shape]): [string, TensorInfo] => [
+      name.replace("cond_stage_model.transformer.text_model.", "cond_stage_model.transformer."),
+      infoOf(shape),
+    ]),
+  );
+  const { textEncoder } = splitLdm(tensors, "x");
+  const config = parseClipText(new Fields(clipTextConfigOf(textEncoder, "sd1"), modelFileErrors("x")));
+  assert.equal(config.layers, 12);
+  buildClipText(textEncoder, config, 77);
+});
+
+test("whatever a file's tensors are called and however they are shaped, it is read or refused with a code", (t) => {
+  const seed = Number(process.env.FUZZ_SEED ?? 20_260_101);
+  // Each builds three graphs: a hundredth of what others do in the time.
+  const runs = Math.ceil(Number(process.env.FUZZ_RUNS ?? 20_000) / 100);
+  t.diagnostic(`FUZZ_SEED=${seed}, ${runs} runs`);
+  let state = seed | 1;
+  const dice = (limit: number) => {
+    state ^= state << 13;
+    state ^= state >>> 17;
+    state ^= state << 5;
+    return (state >>> 0) % limit;
+  };
+  const words = ["__proto__", "constructor", "0", "1", "999999999", "norm1", "attn.in_proj_weight", "", "."];
+  const sizes = [0, 1, 3, 7, 32, 63, 64, 2 ** 31, Number.MAX_SAFE_INTEGER];
+  let refused = 0;
+  for (let run = 0; run < runs; run++) {
+    const tensors = new Map(
+      (run % 2 === 0 ? sd1 : sd2).tensors.map(([name, shape]) => [name, infoOf(shape)] as const),
+    );
+    const names = [...tensors.keys()];
+    for (let i = 0; i <= dice(3); i++) {
+      const name = names[dice(names.length)]!;
+      const info = tensors.get(name) ?? infoOf([1]);
+      const parts = name.split(".");
+      parts[dice(parts.length)] = words[dice(words.length)]!;
+      const shape = info.shape.map((size) => (dice(2) === 0 ? size : sizes[dice(sizes.length)]!));
+      if (dice(3) > 0) tensors.delete(name);
+      tensors.set(dice(3) === 0 ? name : parts.join("."), infoOf(shape.slice(0, dice(5))));
+    }
+    try {
+      const parts = splitLdm(tensors, "x");
+      const read = (config: RawConfig) => new Fields(config, modelFileErrors("x"));
+      const text = parseClipText(read(clipTextConfigOf(parts.textEncoder, parts.family)));
+      const unet = parseUNet(read(unetConfigOf(parts.unet, parts.family, 64)));
+      const vae = parseVae(read(vaeConfigOf(parts.vae)));
+      buildClipText(parts.textEncoder, text, Math.min(77, text.maxPositions));
+      buildUNet(parts.unet, unet);
+      buildVaeDecoder(parts.vae, vae);
+    } catch (error) {
+      assert.ok(isHydrogenError(error) && error.failureClass !== undefined, `not a coded error: ${error}`);
+      refused++;
+    }
+  }
+  assert.ok(refused > runs / 4, `only ${refused} refused`);
 });
 
 test("comes with CLIP's own tokenizer", async () => {

@@ -9,7 +9,14 @@ import {
   type TrainingSchedule,
   trainingSchedule,
 } from "./schedule.ts";
-import { exponentialSigmas, parseCurve, parseFinalSigma, timestepOf } from "./sigmas.ts";
+import {
+  curveEnds,
+  exponentialSigmas,
+  karrasSigmas,
+  parseCurve,
+  parseFinalSigma,
+  timestepOf,
+} from "./sigmas.ts";
 
 /** What a step multiplies the latents, the solver's three terms and fresh noise by. */
 type Weights = { keep: number; terms: [number, number, number]; fresh: number };
@@ -115,7 +122,10 @@ function visit(
     return { timesteps, sigmas: Float32Array.of(...timesteps.map((t) => interpolate(table, t)), last) };
   }
   const logs = table.map(Math.log);
-  const sigmas = (curve ?? exponentialSigmas)(table.at(-1)!, table[0]!, steps);
+  const [highest, lowest] = [table.at(-1)!, table[0]!];
+  const free = curve === karrasSigmas || !lu;
+  const ends = free ? curveEnds(fields, highest, lowest) : ([highest, lowest] as const);
+  const sigmas = (curve ?? exponentialSigmas)(...ends, steps);
   const rounded = curve !== exponentialSigmas || lu;
   const cut = !rounded || fields.raw("beta_schedule") === "squaredcos_cap_v2";
   const timesteps = sigmas.map((sigma) => {
