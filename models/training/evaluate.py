@@ -7,7 +7,7 @@ Three prompt sets, each with a control in which the same drawings are dealt to o
 Distance is the mean squared difference of 32x32 thumbnails, over all sizes and a grid of places.
 This measures recall of the training set; it says nothing about prompts outside it.
 
-Usage: python evaluate.py <build> <model folder> [--seeds 4] [--steps 24] [--guidance 4] [--scheduler euler_a|dpm]
+Usage: python evaluate.py <build> <model folder> [--seeds 2] [--steps 20] [--guidance 3] [--scheduler euler_a|dpm]
 """
 
 import argparse
@@ -19,8 +19,9 @@ import numpy as np
 import torch
 
 from captions import with_article
-from pictures import BACKGROUNDS, SUBJECT_PX, compose, load_pictures
+from pictures import BACKGROUNDS, SUBJECT_PX, compose
 from sample import draw, load
+from train_unet import trained_pictures
 
 BATCH = 32
 SHIFTS = ((0, 0), (-2, 0), (2, 0), (0, -2), (0, 2))
@@ -75,13 +76,13 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("build", type=Path)
     parser.add_argument("model", type=Path)
-    parser.add_argument("--seeds", type=int, default=4)
-    parser.add_argument("--steps", type=int, default=24)
-    parser.add_argument("--guidance", type=float, default=4.0)
+    parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--guidance", type=float, default=3.0)
     parser.add_argument("--scheduler", default="euler_a")
     args = parser.parse_args()
     torch.set_num_threads(2)
-    pictures = load_pictures(args.build)
+    pictures = trained_pictures(args.build)
     plain = sorted({p.concept for p in pictures if not p.colour})
     coloured = sorted({p.concept for p in pictures if p.colour})
     white = Gallery(pictures, "white")
@@ -102,10 +103,10 @@ def main():
     report["misses"] = misses
 
     rng = random.Random(1)
-    asked = [(rng.choice(plain), b) for b in BACKGROUNDS for _ in range(12)]
+    asked = [(rng.choice(plain), b) for b in BACKGROUNDS for _ in range(8)]
     images = draw_all(pipe, [(f"{with_article(c)} on a {b} background", n) for n, (c, b) in enumerate(asked)], args)
     report["background"] = rate([b for _, b in asked], [border_colour(i) for i in images])
-    galleries = {b: Gallery([p for p in pictures], b) for b in BACKGROUNDS}
+    galleries = {b: Gallery(pictures, b) for b in BACKGROUNDS}
     on_colour = [galleries[b].nearest([i])[0][0] for (_, b), i in zip(asked, images)]
     report["concept on a background"] = rate([c for c, _ in asked], on_colour)
     print(json.dumps(report, indent=2))

@@ -3,7 +3,6 @@
 Usage: python export.py <build> <model folder>
 """
 
-import hashlib
 import json
 import shutil
 import sys
@@ -55,15 +54,6 @@ def write_json(path: Path, value):
     path.write_text(json.dumps(value, indent=2) + "\n")
 
 
-def write_hashes(model: Path):
-    """model.sha256, in the format of sha256sum: every file that decides what the model draws."""
-    names = sorted([*WEIGHTS, "model_index.json", *(f"{d}/config.json" for d in ("text_encoder", "unet", "vae")),
-                    "scheduler/scheduler_config.json", "tokenizer/vocab.json", "tokenizer/merges.txt",
-                    "tokenizer/tokenizer_config.json", "tokenizer/special_tokens_map.json"])
-    lines = [f"{hashlib.sha256((model / name).read_bytes()).hexdigest()}  {name}\n" for name in names]
-    (model / "model.sha256").write_text("".join(lines))
-
-
 def export(build: Path, model: Path):
     tokenizer = CLIPTokenizer.from_pretrained(build / "tokenizer")
     unet, text = new_unet(), new_text_encoder(tokenizer)
@@ -90,7 +80,6 @@ def export(build: Path, model: Path):
         write_json(path, config)
     for name in WEIGHTS:
         (model / name).chmod(0o644)
-    write_hashes(model)
 
 
 if __name__ == "__main__":

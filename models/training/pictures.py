@@ -27,6 +27,7 @@ class Picture:
     style: str
     colour: str | None
     names: tuple[str, ...]
+    weight: float  # how often it is trained, 1 is usual; the concept's own weight, before style and colour
     sizes: dict  # subject size in pixels -> premultiplied float RGBA, 0..1
 
     @property
@@ -65,13 +66,14 @@ def load_pictures(build: Path) -> list[Picture]:
     """All pictures in a fixed order: 3 styles x (concepts + recoloured concepts)."""
     pictures = []
     for concept in SPEC["concepts"]:
+        weight = concept.get("weight", 1)
         for style in STYLES:
             rgba = Image.open(build / "icons" / style / f"{concept['icon']}.png").convert("RGBA")
-            pictures.append(Picture(concept["icon"], style, None, tuple(concept["names"]), _sizes(rgba)))
+            pictures.append(Picture(concept["icon"], style, None, tuple(concept["names"]), weight, _sizes(rgba)))
             extra = concept.get("recolour")
             for colour in extra["to"] if extra else []:
                 painted = recolour(rgba, SPEC["hues"][colour])
-                pictures.append(Picture(concept["icon"], style, colour, (f"{colour} {extra['noun']}",), _sizes(painted)))
+                pictures.append(Picture(concept["icon"], style, colour, (f"{colour} {extra['noun']}",), weight, _sizes(painted)))
     return pictures
 
 

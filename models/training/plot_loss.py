@@ -25,7 +25,7 @@ def main(build: Path, model: Path):
                 continue
             rows = list(csv.reader((build / name).open()))[1:]
             writer.writerows((part, *row) for row in rows)
-            axis = axes[part == "diffusion"]
+            axis = axes[int(part == "diffusion")]
             axis.plot([float(r[1]) / 60 for r in rows], [float(r[2]) for r in rows], label=part)
     axes[0].set_title("mean absolute error, 0..1")
     axes[0].legend()

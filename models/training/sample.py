@@ -1,6 +1,6 @@
 """Draws a contact sheet with the stock diffusers pipeline: one row per prompt, one column per seed.
 
-Usage: python sample.py <model folder> <out.png> [--scheduler euler_a|dpm] [--steps 24] [--guidance 4] [--seeds 4] [prompt ...]
+Usage: python sample.py <model folder> <out.png> [--scheduler euler_a|dpm] [--steps 20] [--guidance 3] [--seeds 2] [prompt ...]
 """
 
 import argparse
@@ -14,9 +14,12 @@ from PIL import Image
 PROMPTS = (
     "a red apple", "a cat", "a smiling face", "a dog", "a heart", "a star", "the sun", "a house",
     "a car", "a tree", "a flower", "a fish", "a rocket", "a pizza", "a panda", "a robot",
-    "a green apple", "a blue car", "a purple star", "a cat on a blue background", "a flat cat", "a cartoon cat",
-    "a shaded cat", "a red balloon on a cyan background", "a yellow fish on a black background", "a photo of a banana",
-    "a penguin on a pink background", "a castle", "a guitar", "a birthday cake", "an owl", "a ghost on a purple background",
+    "a green apple", "a lemon", "a banana", "a strawberry", "a carrot", "a mushroom", "a hamburger", "a birthday cake",
+    "a lion", "a fox", "a pig", "a frog", "a penguin", "an owl", "a bee", "a butterfly",
+    "a sunflower", "a rose", "a rainbow", "a cloud", "an umbrella", "a soccer ball", "a crown", "an angry face",
+    "a blue car", "a yellow car", "a red star", "a blue star", "a yellow fish", "a green balloon", "a purple flower", "a green heart",
+    "a cat on a blue background", "a red apple on a yellow background", "a star on a black background", "a rocket on a purple background",
+    "a dog, green background", "a heart on a cyan background", "a house on pink", "a photo of a banana",
 )
 
 
@@ -40,10 +43,10 @@ def main():
     parser.add_argument("out", type=Path)
     parser.add_argument("prompts", nargs="*")
     parser.add_argument("--scheduler", choices=("euler_a", "dpm"), default="euler_a")
-    parser.add_argument("--steps", type=int, default=24)
-    parser.add_argument("--guidance", type=float, default=4.0)
-    parser.add_argument("--seeds", type=int, default=4)
-    parser.add_argument("--per-row", type=int, default=4, help="prompts side by side")
+    parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--guidance", type=float, default=3.0)
+    parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--per-row", type=int, default=8, help="prompts side by side")
     args = parser.parse_args()
     torch.set_num_threads(2)
     pipe = load(args.model, args.scheduler)

@@ -31,10 +31,10 @@ WORKERS = 2
 AVERAGE_EVERY_STEPS = 8
 THREADS = 1
 BATCH = 16
-PEAK_LR = 8e-4
+PEAK_LR = 1e-3
 WARMUP_STEPS = 200
-EMA_DECAY = 0.9985
-OTHER_STYLE_WEIGHT = 0.2
+EMA_DECAY = 0.997
+OTHER_STYLE_WEIGHT = 0.0
 RECOLOURED_WEIGHT = 0.4
 TEXT_DIM = 128
 SAVE_EVERY_SEC = 120
@@ -84,6 +84,16 @@ def alphas_cumprod() -> torch.Tensor:
     return (1 - torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64) ** 2).cumprod(0).float()
 
 
+def share_of(picture) -> float:
+    """How often a picture is trained, relative to the others."""
+    style = 1 if picture.style == STYLES[0] else OTHER_STYLE_WEIGHT
+    return picture.weight * style * (RECOLOURED_WEIGHT if picture.colour else 1)
+
+
+def trained_pictures(build: Path):
+    return [p for p in load_pictures(build) if share_of(p) > 0]
+
+
 class Batches:
     """Random (latents, token ids) pairs."""
 
@@ -91,9 +101,7 @@ class Batches:
         views = torch.load(build / "views.pt")
         self.latents, self.backgrounds, self.names = views["latents"], views["backgrounds"], views["names"]
         self.pictures = load_pictures(build)
-        weight = [
-            (RECOLOURED_WEIGHT if p.colour else 1) * (OTHER_STYLE_WEIGHT if p.style != STYLES[0] else 1) for p in self.pictures
-        ]
+        weight = [share_of(p) for p in self.pictures]
         self.share = np.array(weight) / sum(weight)
         self.rng = rng
         self.encode = lru_cache(None)(

@@ -1,4 +1,5 @@
 """Sharpens the decoder after the fact. The encoder and the latents stay as they are, so the diffusion model stays valid.
+Latents get a little noise, as those that the diffusion model draws have.
 
 Usage: python tune_decoder.py <build> <minutes>
 """
@@ -16,8 +17,8 @@ from pictures import load_pictures, sheet
 from train_vae import EDGE_WEIGHT, edges, random_batch, to_images
 
 SEED = 4
-PEAK_LR = 1e-3
-LATENT_NOISE = 0.05
+PEAK_LR = 8e-4
+LATENT_NOISE = 0.1
 
 
 def main(build: Path, minutes: float):
