@@ -1,4 +1,4 @@
-/** What a fetched model is, as far as its files say: the settings that suit it. */
+/** What a fetched model is, as far as its files say: its kind, and the settings that suit it. */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { ModelDefaults } from "./manifest.ts";
@@ -7,8 +7,11 @@ import { readTensorNames } from "./safetensors-check.ts";
 const large = { widthPx: 1024, heightPx: 1024, steps: 30, cfg: 5 };
 const small = { widthPx: 512, heightPx: 512, steps: 25, cfg: 7 };
 
-/** Guesses from the configuration; a client may always say otherwise. */
-export async function suitableDefaults(dir: string, paths: readonly string[]): Promise<ModelDefaults> {
+/** The settings are guesses from the configuration; a client may always say otherwise. */
+export async function describeModel(
+  dir: string,
+  paths: readonly string[],
+): Promise<{ kind: "pipeline" | "checkpoint" | "part"; defaults: ModelDefaults }> {
   const json = async (path: string): Promise<Record<string, unknown>> => {
     if (!paths.includes(path)) return {};
     try {
@@ -26,11 +29,13 @@ export async function suitableDefaults(dir: string, paths: readonly string[]): P
   const isLarge =
     (typeof pipeline === "string" && /XL/.test(pipeline)) ||
     (names?.some((name) => name.startsWith("conditioner.embedders.")) ?? false);
-  const base = isLarge ? large : small;
+  const isCheckpoint = names?.some((name) => name.startsWith("model.diffusion_model.")) ?? false;
+  const kind = paths.includes("model_index.json") ? "pipeline" : isCheckpoint ? "checkpoint" : "part";
   const sidePx = typeof latentSize === "number" ? latentSize * 8 : undefined;
   const size =
     sidePx !== undefined && sidePx >= 64 && sidePx <= 4096 ? { widthPx: sidePx, heightPx: sidePx } : {};
-  if (scheduler === "LCMScheduler") return { ...base, ...size, scheduler, steps: 4, cfg: 1.5 };
-  if (scheduler === "EulerAncestralDiscreteScheduler") return { ...base, ...size, scheduler };
-  return { ...base, ...size, scheduler: "DPMSolverMultistepScheduler" };
+  const base = { ...(isLarge ? large : small), ...size };
+  if (scheduler === "LCMScheduler") return { kind, defaults: { ...base, scheduler, steps: 4, cfg: 1.5 } };
+  if (scheduler === "EulerAncestralDiscreteScheduler") return { kind, defaults: { ...base, scheduler } };
+  return { kind, defaults: { ...base, scheduler: "DPMSolverMultistepScheduler" } };
 }

@@ -5,6 +5,7 @@ import { test } from "node:test";
 import type { PullProgress } from "./progress.ts";
 import { type Fault, headersOf, safetensors, sha256 } from "./testing/hub.ts";
 import { createBench } from "./testing/stores.ts";
+import { checkManifest } from "./write-manifest.ts";
 
 const { hub, newStore, newRepo, newAddress, pausesMs } = await createBench();
 
@@ -146,6 +147,17 @@ test("keeps what is still the same when the repository has moved on in between",
   assert.ok(rangesAsked().length < weights.length / cut.spanBytes);
   repo.files["config.json"] = `{"newer":1}`;
   assert.equal((await store.pull(id)).files["config.json"], sha256(`{"new":1}`));
+});
+
+test("drops what the repository no longer has", async () => {
+  const repo: { files: Record<string, string | Buffer> } = {
+    files: { "config.json": "{}", "diffusion_pytorch_model.safetensors": weights },
+  };
+  const id = newRepo(repo);
+  const { store } = newStore({ ...cut, connections: 1 });
+  await pullSome(store, id);
+  delete repo.files["config.json"];
+  await checkManifest((await store.pull(id)).dir);
 });
 
 test("a file without a hash that changed in between is fetched anew, never mixed", async () => {

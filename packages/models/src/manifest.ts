@@ -37,6 +37,8 @@ export const manifestSchema = z.strictObject({
   files: z
     .record(insidePath, z.string().regex(/^[0-9a-f]{64}$/, "must be a SHA-256"))
     .refine((files) => Object.keys(files).length > 0, "must name at least one file"),
+  /** A diffusers folder, a checkpoint in one file, or a part of one (LoRA, VAE, ControlNet, embedding); default pipeline. */
+  kind: z.enum(["pipeline", "checkpoint", "part"]).optional(),
   /** Where the model store got it; models that ship have none. */
   source: z
     .strictObject({

@@ -173,6 +173,6 @@ const shipped = fileURLToPath(new URL("../../../models", import.meta.url));
 test("resolves the model that ships with the project, whose manifest names all its files", async () => {
   const model = await resolveModel("hydrogen-network/emoji-64", { modelsDirs: [shipped] });
   assert.equal(model.defaults.widthPx, 64);
-  assert.equal(model.licence, "Apache-2.0");
+  assert.equal(model.licence, "CC-BY-4.0");
   await checkManifest(model.dir);
 });

@@ -19,13 +19,14 @@ export type ModelOptions = {
 };
 
 /**
- * Every model with a manifest, by id; of two with the same id, the one found first. Files are not verified.
+ * Every model with a manifest that can be a task's base model, by id; of two with the same id, the one found first.
+ * Files are not verified.
  * @throws MODEL_MANIFEST_INVALID
  */
 export async function listModels({ modelsDirs, signal }: ModelOptions): Promise<Model[]> {
   const models = new Map<string, Model>();
   for (const model of await allModels({ modelsDirs, ...(signal ? { signal } : {}) }))
-    if (!models.has(model.id)) models.set(model.id, model);
+    if (model.kind !== "part" && !models.has(model.id)) models.set(model.id, model);
   return [...models.values()].sort((a, b) => (a.id < b.id ? -1 : 1));
 }
 

@@ -178,6 +178,21 @@ test("offline it finds what is here and asks nobody for the rest", async () => {
   assert.deepEqual(hub.requests, []);
 });
 
+test("tells checkpoints from parts, which are found by name but not offered", async () => {
+  const { dir, store } = newStore();
+  const checkpoint = newRepo({
+    files: { "a.safetensors": safetensors(50, 1, "model.diffusion_model.out.2.bias") },
+  });
+  const lora = newRepo({ files: { "a.safetensors": safetensors(50, 1, "lora_unet_x.alpha") } });
+  assert.equal((await store.pull(checkpoint)).kind, "checkpoint");
+  assert.equal((await store.pull(lora)).kind, "part");
+  assert.deepEqual(
+    (await listModels({ modelsDirs: [dir] })).map(({ id }) => id),
+    [checkpoint.toLowerCase()],
+  );
+  assert.equal((await resolveModel(lora, { modelsDirs: [dir] })).id, lora.toLowerCase());
+});
+
 test("mends a model whose manifest was spoilt, and asks a busy server again", async () => {
   const id = newRepo({ files: { "README.md": "about", "lora.safetensors": safetensors(100) } });
   const { store } = newStore();

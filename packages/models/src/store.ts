@@ -6,7 +6,7 @@ import { mkdir, readdir, rename, rm, stat } from "node:fs/promises";
 import { dirname, join, relative, resolve } from "node:path";
 import { type Clock, isHydrogenError, retry } from "@hydrogen/std";
 import { planAddress } from "./address-plan.ts";
-import { suitableDefaults } from "./describe.ts";
+import { describeModel } from "./describe.ts";
 import { allOrNone, createLimit, type DownloadContext, downloadFile } from "./download.ts";
 import { modelError } from "./errors.ts";
 import { verifyFiles } from "./files.ts";
@@ -209,7 +209,7 @@ export function createModelStore(options: ModelStoreOptions, deps: ModelStoreDep
       id: ref.id,
       title: plan.title.slice(0, 200),
       licence: plan.licence,
-      defaults: await suitableDefaults(incoming, Object.keys(files)),
+      ...(await describeModel(incoming, Object.keys(files))),
       files,
       source: {
         from: plan.from,
