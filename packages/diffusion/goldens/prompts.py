@@ -32,6 +32,7 @@ ENCODED = {
         "a red+ apple on a++ table--",
         "a (red apple)1.4 on a (blue table)0.6",
         "a (red apple)0 on a table",
+        "a (red apple)0.97 on a table",
         "((a red)+ apple)1.5 (cat)0.2 (dog)0.2 bird",
         '("a red apple", "a blue cat").blend(1, 1)',
         '("a red+ apple", "a (blue cat)0.5", "dog").blend(3, 1, 0.5)',
@@ -51,6 +52,8 @@ ENCODED = {
         f"{LONG}. {LONG}, {LONG}; {LONG}: {LONG} {LONG} {LONG} {LONG} {LONG}",
         f"{LONG}, {LONG} {LONG} {LONG} {LONG} {LONG} {LONG} {LONG} {LONG}",
         f"{LONG} " * 12,
+        f"{LONG}; {LONG} {LONG}: " + f"{LONG} " * 6,
+        f"{LONG}, {LONG}; " + f"{LONG} " * 6,
         "xq" * 60,
         "a red apple ... " * 14,
         # Weights across a cut: the end of one part and the beginning of the next.

@@ -47,6 +47,22 @@ test("does not choke on a word of a million letters", () => {
   assert.equal(tokenizer.encode("x".repeat(1_000_000)).length, tokenizer.length);
 });
 
+test("takes further tokens anywhere and in any case, the longest first", () => {
+  const plain = createClipTokenizer(files, 1000, 77);
+  const [a, cat] = ["a", "cat"].map((word) => plain.tokenize(word));
+  const learned = plain.withTokens(
+    new Map([
+      ["<Toy>", [900]],
+      ["<toy>_1", [901, 902]],
+    ]),
+  );
+  assert.deepEqual(learned.tokenize("A<TOY>cat <toy>_1<toy>"), [...a!, 900, ...cat!, 901, 902, 900]);
+  assert.deepEqual(learned.encode("<toy>").slice(1, 3), [900, plain.end]);
+  const more = learned.withTokens(new Map([["cat", [903]]]));
+  assert.deepEqual(more.tokenize("cat <toy>"), [903, 900]);
+  assert.deepEqual(plain.tokenize("a cat"), [...a!, ...cat!]);
+});
+
 test("refuses an id that the text encoder has no embedding for", () => {
   assert.throws(() => createClipTokenizer(files, 100, 77), invalid);
 });
