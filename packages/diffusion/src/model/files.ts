@@ -1,5 +1,5 @@
 /** Reads a model's small files by their names in a diffusers folder, and remembers which were read. */
-import { readdir, readFile } from "node:fs/promises";
+import { readdir, readFile, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { diffusionError } from "../errors.ts";
 
@@ -28,15 +28,13 @@ export function createModelFiles(pathOf: (name: string) => string): ModelFiles {
   const seen = new Set<string>();
   const text = async (name: string): Promise<string> => {
     seen.add(name);
-    let bytes: Buffer;
-    try {
-      bytes = await readFile(pathOf(name));
-    } catch (cause) {
-      throw diffusionError("MODEL_FILE_MISSING", { file: name }, cause);
+    const missing = (cause?: unknown) => diffusionError("MODEL_FILE_MISSING", { file: name }, cause);
+    const found = await stat(pathOf(name)).catch((cause) => Promise.reject(missing(cause)));
+    if (!found.isFile()) throw missing();
+    if (found.size > MAX_JSON_BYTES) {
+      throw diffusionError("MODEL_CONFIG_INVALID", { file: name, bytes: found.size });
     }
-    if (bytes.length > MAX_JSON_BYTES) {
-      throw diffusionError("MODEL_CONFIG_INVALID", { file: name, bytes: bytes.length });
-    }
+    const bytes = await readFile(pathOf(name)).catch((cause) => Promise.reject(missing(cause)));
     return bytes.toString("utf8");
   };
   return {

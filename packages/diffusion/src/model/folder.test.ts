@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { cp, mkdtemp, readFile, rename, rm, symlink, writeFile } from "node:fs/promises";
+import { cp, mkdtemp, readFile, rename, rm, symlink, truncate, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
@@ -82,6 +82,23 @@ test("says which file is missing", async () => {
       facts: { file },
     });
   }
+});
+
+test("a link to nowhere is a missing file", async () => {
+  const directory = await copyOfModel();
+  const path = join(directory, "unet/diffusion_pytorch_model.safetensors");
+  await rm(path);
+  await symlink(join(scratch, "nowhere"), path);
+  await assert.rejects(readModelFolder(directory), { code: "MODEL_FILE_MISSING" });
+});
+
+test("refuses a configuration too large to be one, without reading it", async () => {
+  const directory = await copyOfModel();
+  await truncate(join(directory, "vae/config.json"), 2 ** 40);
+  await assert.rejects(readModelFolder(directory), {
+    code: "MODEL_CONFIG_INVALID",
+    facts: { file: "vae/config.json", bytes: 2 ** 40 },
+  });
 });
 
 test("refuses a shard outside the folder", async () => {

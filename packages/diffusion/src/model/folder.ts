@@ -1,6 +1,6 @@
 /** A diffusers folder on disk: which parts a model has, their configuration, and where their weights lie. */
 import { realpath } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { diffusionError } from "../errors.ts";
 import type { ClipTextConfig } from "../graphs/clip-text.ts";
 import type { UNetConfig } from "../graphs/unet.ts";
@@ -112,7 +112,9 @@ async function readWeights(paths: readonly string[]): Promise<{ tensors: Tensors
   const tensors = new Map<string, TensorInfo>();
   const directories = new Set<string>();
   for (const path of paths) {
-    const real = await realpath(path);
+    const real = await realpath(path).catch((cause) => {
+      throw diffusionError("MODEL_FILE_MISSING", { file: basename(path) }, cause);
+    });
     directories.add(dirname(real));
     for (const [name, info] of await readSafetensors(real)) tensors.set(name, info);
   }

@@ -112,7 +112,7 @@ function visit(
 ): { timesteps: number[]; sigmas: Float32Array } {
   const { sigmas: table } = training;
   const curve = parseCurve(fields);
-  // Evenly spaced logarithms again, but with whole timesteps; Karras' curve goes before it.
+  // Evenly spaced logarithms too, but with whole timesteps; Karras' curve goes before it, the other one after.
   const lu = fields.flag("use_lu_lambdas", false);
   const last = parseFinalSigma(fields) === "sigma_min" ? table[0]! : 0;
   if (curve === undefined && !lu) {
@@ -123,11 +123,10 @@ function visit(
   }
   const logs = table.map(Math.log);
   const [highest, lowest] = [table.at(-1)!, table[0]!];
-  const free = curve === karrasSigmas || !lu;
-  const ends = free ? curveEnds(fields, highest, lowest) : ([highest, lowest] as const);
-  const sigmas = (curve ?? exponentialSigmas)(...ends, steps);
-  const rounded = curve !== exponentialSigmas || lu;
-  const cut = !rounded || fields.raw("beta_schedule") === "squaredcos_cap_v2";
+  const kind = curve === karrasSigmas ? "karras" : lu ? "lu" : "exponential";
+  const ends = kind === "lu" ? ([highest, lowest] as const) : curveEnds(fields, highest, lowest);
+  const sigmas = (kind === "karras" ? karrasSigmas : exponentialSigmas)(...ends, steps);
+  const cut = kind === "exponential" || fields.raw("beta_schedule") === "squaredcos_cap_v2";
   const timesteps = sigmas.map((sigma) => {
     const t = timestepOf(sigma, logs);
     return cut ? Math.trunc(t) : roundHalfEven(t);

@@ -87,7 +87,7 @@ function parseSettings(fields: Fields) {
   for (const key of ["use_flow_sigmas", "use_dynamic_shifting"]) fields.only(key, false);
   for (const key of ["solver_p", "shift_terminal"]) fields.only(key, undefined);
   const order = fields.count("solver_order", 2);
-  if (order > 3) throw fields.invalid("solver_order");
+  if (order > 3) throw fields.unsupported("solver_order");
   // The reference takes the names of other solvers' types for its own default.
   const solver = fields.oneOf("solver_type", ["bh1", "bh2", "midpoint", "heun", "logrho"], "bh2");
   const predictsClean = fields.flag("predict_x0", true);
