@@ -26,8 +26,10 @@ export type NetworkCalls = {
   readonly task: Calls<TaskAbi>;
 };
 
-/** Inclusive block range, or exactly one block by its hash. */
-export type LogRange = { fromBlock: bigint; toBlock: bigint } | { blockHash: Hex };
+/** Inclusive block range, or exactly one block by its hash; of one task if it is named. */
+export type LogRange = ({ fromBlock: bigint; toBlock: bigint } | { blockHash: Hex }) & {
+  taskId?: bigint | undefined;
+};
 
 export type Chain = EvmRpc &
   NetworkReads & {
@@ -78,9 +80,14 @@ export function createChain(rpc: EvmRpc, addresses: AddressBook): Chain {
         "blockHash" in range
           ? { blockHash: range.blockHash }
           : { fromBlock: numberToHex(range.fromBlock), toBlock: numberToHex(range.toBlock) };
-      const address = [addresses.token, addresses.node, addresses.task];
-      const logs = await rpc.request({ method: "eth_getLogs", params: [{ ...place, address }] });
-      return decodeLogs(
+      const { taskId } = range;
+      // All events of a task, and those of no other contract, have its id as their first indexed argument.
+      const filter =
+        taskId === undefined
+          ? { address: [addresses.token, addresses.node, addresses.task] }
+          : { address: addresses.task, topics: [null, numberToHex(taskId, { size: 32 })] };
+      const logs = await rpc.request({ method: "eth_getLogs", params: [{ ...place, ...filter }] });
+      const events = decodeLogs(
         addresses,
         logs.map((log) => ({
           address: log.address,
@@ -92,6 +99,7 @@ export function createChain(rpc: EvmRpc, addresses: AddressBook): Chain {
           logIndex: Number(log.logIndex),
         })),
       );
+      return taskId === undefined ? events : events.filter(({ args }) => "taskId" in args);
     },
     eventsIn: (receipt) => decodeLogs(addresses, receipt.logs),
   };

@@ -7,10 +7,15 @@ export const sdkError = defineErrors({
     hint: "The fee was returned, less what error reports cost. The reason says who was to blame.",
   },
   TASK_NOT_CREATED: { message: "The transaction created no task", retryable: false },
+  TASK_MOVED: {
+    message: "A reorganisation of the chain took the task away",
+    retryable: true,
+    hint: "Its transaction is sent again; the task then has another id.",
+  },
   TASK_TIMEOUT: {
-    message: "The task did not end in time",
+    message: "The task could not be created on chain in time",
     retryable: false,
-    hint: "Are three nodes running, and do they have enough memory for this task?",
+    hint: "Nothing was paid. Does the chain answer, and is the bridge not overloaded?",
   },
   RESULT_NOT_VERIFIED: {
     message: "The files are not those that the chain verified",

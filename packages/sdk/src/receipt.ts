@@ -9,26 +9,52 @@ import {
   TaskStatus,
   Verdict,
 } from "@hydrogen/protocol";
-import { equalHex, type Hex } from "@hydrogen/std";
+import { equalHex, type Hex, isHydrogenError } from "@hydrogen/std";
 import { decodeFunctionData } from "viem";
 
-/** All events of one task, in chain order. @throws the chain's errors */
-export async function taskEvents(chain: Chain, taskId: bigint): Promise<HydrogenEvent[]> {
-  const { createdBlock } = await chain.task.getTask(taskId);
-  const events = await chain.getLogs({ fromBlock: createdBlock, toBlock: await chain.blockNumber() });
-  return events.filter(
-    (event) => event.contract === "task" && "taskId" in event.args && event.args.taskId === taskId,
-  );
+/** Providers refuse larger ranges; pages shrink by themselves where they refuse these. */
+const pageBlocks = 2_000n;
+
+/**
+ * All events of one task, in chain order.
+ *
+ * @param fromBlock the block it was created in; default that of the contracts' deployment
+ * @throws the chain's errors
+ */
+export async function taskEvents(
+  chain: Chain,
+  taskId: bigint,
+  fromBlock: bigint = chain.addresses.deployedBlock,
+): Promise<HydrogenEvent[]> {
+  const headBlock = await chain.blockNumber();
+  const events: HydrogenEvent[] = [];
+  let page = pageBlocks;
+  for (let from = fromBlock; from <= headBlock; ) {
+    const toBlock = from + page > headBlock ? headBlock : from + page - 1n;
+    try {
+      events.push(...(await chain.getLogs({ fromBlock: from, toBlock, taskId })));
+      from = toBlock + 1n;
+    } catch (error) {
+      if (!isHydrogenError(error, "CHAIN_RPC_ERROR") || toBlock === from) throw error;
+      page = (toBlock - from + 1n) / 2n;
+    }
+  }
+  return events;
 }
 
-/** @param stagesMs how long each stage took, as the application saw it */
+/**
+ * @param stagesMs how long each stage took, as the application saw it
+ * @param fromBlock as in `taskEvents`
+ * @throws the chain's errors
+ */
 export async function buildReceipt(
   chain: Chain,
   taskId: bigint,
   stagesMs: Record<string, number>,
+  fromBlock?: bigint,
 ): Promise<Receipt> {
   const task = await chain.task.getTask(taskId);
-  const events = await taskEvents(chain, taskId);
+  const events = await taskEvents(chain, taskId, fromBlock);
   const hashes = [...new Set(events.map(({ transactionHash }) => transactionHash))];
   const calls = await Promise.all(hashes.map((hash) => readCall(chain, hash)));
   const named = <Name extends HydrogenEvent["name"]>(name: Name) =>

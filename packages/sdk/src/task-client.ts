@@ -3,12 +3,13 @@
  * files and check them against the chain. Every step can be repeated: run it again with the same key after a crash,
  * and it goes on where it was, paying once.
  */
-import type { Chain, EventNamed, Sent } from "@hydrogen/chain";
+import type { Chain, EventNamed, HydrogenEvent, Sent } from "@hydrogen/chain";
 import { taskHash as hashOfTask, type Receipt, TaskStatus } from "@hydrogen/protocol";
-import { type Clock, isHydrogenError, Mutex, systemClock, waitFor } from "@hydrogen/std";
+import { type Clock, isHydrogenError, Mutex, systemClock } from "@hydrogen/std";
 import type { RoundProgress } from "./bridge-client.ts";
 import { sdkError } from "./errors.ts";
 import { buildReceipt, taskEvents } from "./receipt.ts";
+import { type CreatedTask, isSettled, patiently, pollMs, type TaskWatch, watchTask } from "./task-watch.ts";
 import { verifyFiles } from "./verify.ts";
 
 /** What a task is doing, in order. */
@@ -40,13 +41,15 @@ export type TaskHooks = {
 
 export type TaskOutcome = { taskId: bigint; files: Uint8Array[]; receipt: Receipt };
 
-/** The part of a sender that this needs: `createSender` of @hydrogen/chain, or a browser wallet behind the same two members. */
+/** The part of a sender that this needs: `createSender` of @hydrogen/chain, or a browser wallet behind the same members. */
 export type TaskSender = {
   readonly address: `0x${string}`;
   send(
     request: { key: string; call: ReturnType<Chain["calls"]["task"]["drawNodes"]> },
     wait?: { signal?: AbortSignal | undefined },
   ): Promise<Sent>;
+  /** What is known of a key, if anything. A wallet that forgets leaves it out: after a crash it cannot go on. */
+  record?(key: string): unknown;
 };
 
 /** The part of the relay client that this needs. */
@@ -64,17 +67,28 @@ export type TaskClient = {
   /**
    * Runs one task to its end.
    *
+   * Outages of chain and relay are waited through. Once the task is on chain it ends by the chain's own deadlines, which
+   * this enforces, and only after its fee is paid out or returned to the last CNX.
+   *
    * @throws FUNDS_TOO_LOW before anything is paid; TASK_ABORTED_ON_CHAIN with reason and refund; RESULT_NOT_VERIFIED;
-   * the errors of the chain and the relay; the signal's reason
+   * the errors of the chain and the relay that trying again does not mend; the signal's reason
    */
   run(request: TaskRequest, hooks?: TaskHooks): Promise<TaskOutcome>;
+  /** Whether the key's task has been sent to the chain: then it is paid for, or will be, whatever else happens. */
+  isSubmitted(key: string): boolean;
+  /** What a task on chain has cost so far: its fee less what came back, in wei of CNX. Waits through outages. */
+  spentWei(taskId: bigint, signal?: AbortSignal): Promise<bigint>;
 };
 
-const pollMs = 200;
+/** Tries to get files that the chain says were uploaded, and that the relay does not have or has wrong: about 90 s. */
+const maxFetchStrikes = 20;
+const slowFetchMs = 5_000;
 
 export function createTaskClient(deps: TaskClientDeps): TaskClient {
   const { chain, sender, relay, clock = systemClock } = deps;
   const approving = new Mutex();
+  const createKey = (key: string) => `${key}:create`;
+  const isSubmitted = (key: string) => sender.record?.(createKey(key)) !== undefined;
 
   async function ensureFunds(key: string, signal: AbortSignal | undefined): Promise<void> {
     const feeWei = await chain.task.taskFee();
@@ -87,156 +101,175 @@ export function createTaskClient(deps: TaskClientDeps): TaskClient {
     });
   }
 
-  async function create(
-    request: TaskRequest,
-    signal: AbortSignal | undefined,
-  ): Promise<{ taskId: bigint; block: bigint }> {
-    await ensureFunds(request.key, signal);
+  async function create(request: TaskRequest, signal: AbortSignal | undefined): Promise<CreatedTask> {
+    const taskHash = hashOfTask(request.argsText);
+    // What was submitted before a crash is paid for, or will be without us.
+    if (!isSubmitted(request.key)) await ensureFunds(request.key, signal);
+    signal?.throwIfAborted();
     const call = chain.calls.task.createTask(
       BigInt(request.taskType),
-      hashOfTask(request.argsText),
+      taskHash,
       `0x${"00".repeat(32)}`,
       BigInt(request.vramLimit),
     );
-    const { receipt } = await sender.send({ key: `${request.key}:create`, call }, { signal });
+    const { receipt } = await sender.send({ key: createKey(request.key), call }, { signal });
     const created = chain
       .eventsIn(receipt)
       .find((event): event is EventNamed<"TaskPending"> => event.name === "TaskPending");
     if (created === undefined) throw sdkError("TASK_NOT_CREATED", { transaction: receipt.transactionHash });
-    return { taskId: created.args.taskId, block: receipt.blockNumber };
+    const [{ timestampSec }, { queueSec, uploadSec }] = await Promise.all([
+      chain.block(receipt.blockNumber),
+      chain.task.getParameters(),
+    ]);
+    return {
+      taskId: created.args.taskId,
+      taskHash,
+      block: receipt.blockNumber,
+      createdSec: timestampSec,
+      queueSec: Number(queueSec),
+      uploadSec: Number(uploadSec),
+    };
   }
 
-  async function uploadArgs(
-    taskId: bigint,
-    argsText: string,
+  /** The files, once they are there and are those that the chain verified; undefined if the task is aborted. */
+  async function fetchFiles(
+    created: CreatedTask,
+    watch: TaskWatch,
     signal: AbortSignal | undefined,
-  ): Promise<void> {
-    await untilNotRetryable(() => relay.uploadArgs(taskId, argsText, signal).then(() => true), signal);
+  ): Promise<Uint8Array[] | undefined> {
+    const { taskId } = created;
+    for (let strikes = 0; ; ) {
+      const task = await watch.look();
+      if (task.status === TaskStatus.Aborted) return undefined;
+      try {
+        const count = (task.results[Number(task.resultRound)]!.length - 2) / 16;
+        const files: Uint8Array[] = [];
+        for (let i = 0; i < count; i++) files.push(await relay.getResult(taskId, i, signal));
+        verifyFiles(await taskEvents(chain, taskId, created.block), files);
+        return files;
+      } catch (error) {
+        signal?.throwIfAborted();
+        if (!isHydrogenError(error) || !error.retryable) throw error;
+        // Before the upload is reported its files may be missing, and an outage may last.
+        const due = task.status === TaskStatus.Done || error.code === "RESULT_NOT_VERIFIED";
+        if (due && !isOutage(error) && ++strikes >= maxFetchStrikes) throw error;
+      }
+      await clock.sleep(Math.min(slowFetchMs, pollMs * 2 ** strikes), signal);
+    }
   }
 
-  /** Sends drawNodes until the nodes are drawn, by us or by anyone; waits as long as too few are free. */
-  async function draw(key: string, taskId: bigint, signal: AbortSignal | undefined): Promise<void> {
-    let sent = 0;
-    await waitFor(
-      async () => {
-        const { status } = await chain.task.getTask(taskId);
-        if (status !== TaskStatus.Pending) return true;
-        try {
-          await sender.send(
-            { key: `${key}:draw:${sent}`, call: chain.calls.task.drawNodes(taskId) },
-            { signal },
-          );
-          sent++;
-        } catch (error) {
-          // Not yet possible, or somebody else was faster: the next look at the status tells.
-          if (!isHydrogenError(error, "TRANSACTION_REVERTED")) throw error;
-          if (error.facts.hash !== undefined) sent++;
-        }
-        return false;
-      },
-      { clock, signal, intervalMs: pollMs },
-    );
-  }
-
-  /** Waits for a result, reporting stages and the nodes' progress. */
-  async function decided(taskId: bigint, hooks: TaskHooks): Promise<void> {
-    await waitFor(
-      async () => {
-        const { status } = await chain.task.getTask(taskId);
-        if (status === TaskStatus.Aborted) throw await abortError(taskId);
-        if (status === TaskStatus.Uploading || status === TaskStatus.Done) return true;
-        hooks.onStage?.(status === TaskStatus.Revealing ? "revealing" : "executing", taskId);
-        if (hooks.onRounds !== undefined) {
-          const rounds = await relay.getProgress(taskId, hooks.signal).catch(() => []);
-          hooks.signal?.throwIfAborted();
-          hooks.onRounds(rounds);
-        }
-        return false;
-      },
-      { clock, signal: hooks.signal, intervalMs: pollMs },
-    );
-  }
-
-  async function abortError(taskId: bigint): Promise<Error> {
-    const events = await taskEvents(chain, taskId);
+  async function abortError(created: CreatedTask, cause: unknown): Promise<Error> {
+    const events = await taskEvents(chain, created.taskId, created.block);
     const reason = events.find((event) => event.name === "TaskAborted")?.args.reason;
-    const refundedWei = events.reduce(
-      (sum, event) => (event.name === "TaskRefunded" ? sum + event.args.amountWei : sum),
-      0n,
-    );
-    return sdkError("TASK_ABORTED_ON_CHAIN", { taskId, reason, refundedWei });
+    const facts = { taskId: created.taskId, reason, refundedWei: refundedWei(events) };
+    return sdkError("TASK_ABORTED_ON_CHAIN", facts, cause);
   }
 
-  /** The files, once they are there and are those that the chain verified. */
-  async function fetchFiles(taskId: bigint, signal: AbortSignal | undefined): Promise<Uint8Array[]> {
-    return untilNotRetryable(async () => {
-      const { status } = await chain.task.getTask(taskId);
-      if (status === TaskStatus.Aborted) throw await abortError(taskId);
-      const events = await taskEvents(chain, taskId);
-      const success = events.find((event) => event.name === "TaskSuccess");
-      if (success === undefined) return undefined;
-      const count = (success.args.result.length - 2) / 16;
-      const files: Uint8Array[] = [];
-      for (let i = 0; i < count; i++) files.push(await relay.getResult(taskId, i, signal));
-      verifyFiles(events, files);
-      return files;
-    }, signal);
+  /** What may fail without ending the task; it stops when the nodes have decided. */
+  function startAside(created: CreatedTask, argsText: string, hooks: TaskHooks) {
+    const over = new AbortController();
+    const signal = hooks.signal === undefined ? over.signal : AbortSignal.any([hooks.signal, over.signal]);
+    let failure: unknown;
+    const { taskId } = created;
+    patiently(() => relay.uploadArgs(taskId, argsText, signal), clock, signal).catch((error: unknown) => {
+      if (!signal.aborted) failure = error; // the nodes then end the task, and this was the cause
+    });
+    const showProgress = async (onRounds: NonNullable<TaskHooks["onRounds"]>): Promise<never> => {
+      for (;;) {
+        await clock.sleep(pollMs, signal);
+        const rounds = await relay.getProgress(taskId, signal).catch(() => undefined);
+        if (rounds !== undefined && !signal.aborted) onRounds(rounds);
+      }
+    };
+    if (hooks.onRounds !== undefined) showProgress(hooks.onRounds).catch(() => undefined);
+    return { failure: () => failure, end: () => over.abort() };
   }
 
-  /** Repeats while the action has nothing yet, or fails with an error that says trying again may help. */
-  function untilNotRetryable<T>(
-    action: () => Promise<T | undefined>,
-    signal: AbortSignal | undefined,
-  ): Promise<T> {
-    return waitFor(
-      async () => {
-        try {
-          return await action();
-        } catch (error) {
-          if (isHydrogenError(error) && error.retryable) return undefined;
-          throw error;
-        }
-      },
-      { clock, signal, intervalMs: pollMs },
-    );
-  }
+  async function runOnce(
+    request: TaskRequest,
+    hooks: TaskHooks,
+    stages: ReturnType<typeof stopwatch>,
+  ): Promise<TaskOutcome> {
+    const { signal } = hooks;
+    const enter = (stage: TaskStage, taskId?: bigint) => {
+      if (stages.enter(stage)) hooks.onStage?.(stage, taskId);
+    };
+    enter("creating");
+    const created = await patiently(() => create(request, signal), clock, signal);
+    const { taskId } = created;
+    const watch = watchTask(request.key, created, { chain, sender, clock }, signal);
+    enter("uploading_args", taskId);
+    const aside = startAside(created, request.argsText, hooks);
 
-  /** Resolves when the last of the task's transactions is there: then everyone is paid or not. */
-  async function settled(taskId: bigint, signal: AbortSignal | undefined): Promise<void> {
-    await waitFor(
-      async () => {
-        const { status } = await chain.task.getTask(taskId);
-        return status === TaskStatus.Done || status === TaskStatus.Aborted;
-      },
-      { clock, signal, intervalMs: pollMs },
-    );
+    const result = async (): Promise<Uint8Array[] | undefined> => {
+      enter("drawing", taskId);
+      await watch.until(({ status }) => {
+        if (status === TaskStatus.Executing) enter("executing", taskId);
+        if (status === TaskStatus.Revealing) enter("revealing", taskId);
+        return status >= TaskStatus.Uploading;
+      });
+      aside.end();
+      enter("fetching", taskId);
+      return fetchFiles(created, watch, signal);
+    };
+    let files: Uint8Array[] | undefined;
+    let failure: unknown;
+    try {
+      files = await result();
+      if (files !== undefined) enter("verifying", taskId);
+    } catch (error) {
+      if (isHydrogenError(error, "TASK_MOVED")) throw error;
+      signal?.throwIfAborted();
+      failure = error;
+    } finally {
+      aside.end();
+    }
+    // However it went, the books are closed before anyone hears of it.
+    const { status } = await watch.until(isSettled);
+    if (files !== undefined) {
+      const stagesMs = stages.finish();
+      const receipt = () => buildReceipt(chain, taskId, stagesMs, created.block);
+      return { taskId, files, receipt: await patiently(receipt, clock, signal) };
+    }
+    if (status !== TaskStatus.Aborted) throw failure;
+    throw await patiently(() => abortError(created, failure ?? aside.failure()), clock, signal);
   }
 
   return {
     feeWei: () => chain.task.taskFee(),
+    isSubmitted,
+    spentWei: (taskId, signal) =>
+      patiently(
+        async () => {
+          const { feeWei, createdBlock } = await chain.task.getTask(taskId);
+          return feeWei - refundedWei(await taskEvents(chain, taskId, createdBlock));
+        },
+        clock,
+        signal,
+      ),
     run: async (request, hooks = {}) => {
-      const { signal } = hooks;
       const stages = stopwatch(clock);
-      const enter = (stage: TaskStage, taskId?: bigint) => {
-        if (stages.enter(stage)) hooks.onStage?.(stage, taskId);
-      };
-      enter("creating");
-      const { taskId } = await create(request, signal);
-      enter("uploading_args", taskId);
-      const uploaded = uploadArgs(taskId, request.argsText, signal);
-      uploaded.catch(() => undefined); // a failure is met below; until then it must not count as unhandled
-      enter("drawing", taskId);
-      await draw(request.key, taskId, signal);
-      await uploaded;
-      enter("executing", taskId);
-      await decided(taskId, { ...hooks, onStage: enter });
-      enter("fetching", taskId);
-      const files = await fetchFiles(taskId, signal);
-      enter("verifying", taskId);
-      await settled(taskId, signal);
-      return { taskId, files, receipt: await buildReceipt(chain, taskId, stages.finish()) };
+      for (;;) {
+        try {
+          return await runOnce(request, hooks, stages);
+        } catch (error) {
+          if (!isHydrogenError(error, "TASK_MOVED")) throw error;
+        }
+        await clock.sleep(pollMs, hooks.signal);
+      }
     },
   };
+}
+
+function refundedWei(events: readonly HydrogenEvent[]): bigint {
+  return events.reduce(
+    (sum, event) => (event.name === "TaskRefunded" ? sum + event.args.amountWei : sum),
+    0n,
+  );
+}
+
+function isOutage(error: unknown): boolean {
+  return isHydrogenError(error, "RELAY_UNREACHABLE", "CHAIN_UNREACHABLE", "CHAIN_BUSY");
 }
 
 /** Measures how long each stage took. */
