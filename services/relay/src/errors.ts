@@ -2,6 +2,11 @@
 import { defineErrors } from "@hydrogen/std";
 
 export const relayError = defineErrors({
+  RELAY_LISTEN_FAILED: {
+    message: "The relay cannot listen",
+    retryable: true,
+    hint: "Is the port taken? Port 0 takes a free one.",
+  },
   RELAY_REQUEST_INVALID: { message: "The request is malformed", retryable: false },
   RELAY_ROUTE_NOT_FOUND: { message: "There is nothing at this address", retryable: false },
   RELAY_MEDIA_TYPE_UNSUPPORTED: { message: "The body has the wrong content type", retryable: false },
@@ -54,6 +59,7 @@ export type RelayErrorCode = keyof typeof relayError.definitions;
 
 /** RFC 9110 status of the relay's own errors. */
 const ownStatus: Readonly<Record<RelayErrorCode, number>> = {
+  RELAY_LISTEN_FAILED: 500,
   RELAY_REQUEST_INVALID: 400,
   RELAY_ROUTE_NOT_FOUND: 404,
   RELAY_MEDIA_TYPE_UNSUPPORTED: 415,

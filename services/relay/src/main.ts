@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 /** The relay as a process of its own: `node main.ts config.json`, or HYDROGEN_CONFIG. */
 import { readFileSync } from "node:fs";
+import { dirname, resolve } from "node:path";
 import { errorSummary } from "@hydrogen/std";
 import { closeOnSignals, createLogger, createShutdown } from "@hydrogen/telemetry";
 import type { RelayConfigInput } from "./config.ts";
@@ -30,7 +31,9 @@ function readConfig(path: string | undefined): RelayConfigInput {
   if (path === undefined)
     throw relayError("RELAY_CONFIG_INVALID", { reason: "no configuration file is named" });
   try {
-    return JSON.parse(readFileSync(path, "utf8"));
+    const config = JSON.parse(readFileSync(path, "utf8")) as RelayConfigInput;
+    // As in every service's configuration, paths are relative to the file.
+    return { ...config, dataDir: resolve(dirname(path), config.dataDir ?? "") };
   } catch (cause) {
     throw relayError("RELAY_CONFIG_INVALID", { path }, cause);
   }

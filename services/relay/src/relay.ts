@@ -10,6 +10,7 @@ import { createShutdown, type Logger, Metrics } from "@hydrogen/telemetry";
 import { createApp } from "./app.ts";
 import { createAuthenticator } from "./auth.ts";
 import { parseRelayConfig, type RelayConfigInput } from "./config.ts";
+import { relayError } from "./errors.ts";
 import { openNonces } from "./nonces.ts";
 import { createProgressBoard } from "./progress.ts";
 import { createRateLimiter } from "./rate-limit.ts";
@@ -118,9 +119,10 @@ function urlHost(host: string): string {
 
 function listen(server: Server, host: string, port: number): Promise<number> {
   return new Promise((resolve, reject) => {
-    server.once("error", reject);
+    const refuse = (cause: Error) => reject(relayError("RELAY_LISTEN_FAILED", { host, port }, cause));
+    server.once("error", refuse);
     server.listen(port, host, () => {
-      server.off("error", reject);
+      server.off("error", refuse);
       const address = server.address();
       resolve(typeof address === "object" && address !== null ? address.port : port);
     });

@@ -74,8 +74,9 @@ export function createStore(db: Database) {
           args: JSON.parse(String(row.args)),
         })),
 
+    /** Args that are used again live on from then. */
     addArgs: (taskHash: Hex, creator: Hex, nowMs: number): void =>
-      void db.run("INSERT OR IGNORE INTO task_args VALUES (?, ?, ?)", taskHash, creator, nowMs),
+      void db.run("INSERT OR REPLACE INTO task_args VALUES (?, ?, ?)", taskHash, creator, nowMs),
     hasArgs: (taskHash: Hex, creator: Hex): boolean =>
       db.get("SELECT 1 FROM task_args WHERE task_hash = ? AND creator = ?", taskHash, creator) !== undefined,
 

@@ -40,10 +40,10 @@ export function createUploads(deps: { store: Store; blobs: BlobStore; clock: Clo
 
   return {
     putArgs: async (taskHash, creator, taskArgs) => {
-      if (store.hasArgs(taskHash, creator)) return;
       const bytes = utf8Encode(taskArgs);
       await publishing.run(async () => {
-        await blobs.put(blobName("args", taskHash), only(bytes), { maxBytes: bytes.length });
+        const known = store.hasArgs(taskHash, creator);
+        if (!known) await blobs.put(blobName("args", taskHash), only(bytes), { maxBytes: bytes.length });
         store.addArgs(taskHash, creator, clock.nowMs());
       });
     },

@@ -42,13 +42,19 @@ export function addMetaRoutes(app: OpenAPIHono<RelayEnv>, deps: MetaRouteDeps): 
       503: { description: "It is not", content: { "application/json": { schema: healthSchema } } },
     },
   });
-  app.openapi(health, async (c) => {
+  /** Looks at the head now; also what the metrics report. */
+  const measureLag = async () => {
     const head = await chain.blockNumber().then(Number, () => null);
     const at = position();
     const followed = at === undefined ? null : Number(at.number);
     const lag =
       head === null ? null : Math.max(0, head - (followed ?? Number(chain.addresses.deployedBlock) - 1));
     if (lag !== null) lagGauge.set(lag);
+    return { head, at, followed, lag };
+  };
+
+  app.openapi(health, async (c) => {
+    const { head, at, followed, lag } = await measureLag();
     const database = databaseAnswers(db);
     const well = database && lag !== null && lag <= maxLagBlocks;
     return c.json(
@@ -67,7 +73,10 @@ export function addMetaRoutes(app: OpenAPIHono<RelayEnv>, deps: MetaRouteDeps): 
     );
   });
 
-  app.get("/metrics", (c) => c.text(metrics.render(), 200, { "Content-Type": "text/plain; version=0.0.4" }));
+  app.get("/metrics", async (c) => {
+    await measureLag();
+    return c.text(metrics.render(), 200, { "Content-Type": "text/plain; version=0.0.4" });
+  });
 
   app.openAPIRegistry.registerComponent("securitySchemes", "Hydrogen", {
     type: "http",
