@@ -1,15 +1,20 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { request } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { Metrics, silentLogger } from "@hydrogen/telemetry";
 import { type NodeCommand, startApi } from "./api.ts";
+import { readOrCreateApiToken } from "./api-token.ts";
 
-async function start(t: TestContext, healthy = true) {
+async function start(
+  t: TestContext,
+  { healthy = true, left }: { healthy?: boolean; left?: string | undefined } = {},
+) {
   const dir = mkdtempSync(join(tmpdir(), "hydrogen-api-"));
   const tokenPath = join(dir, "api-token");
+  if (left !== undefined) writeFileSync(tokenPath, left);
   const received: NodeCommand[] = [];
   const metrics = new Metrics();
   metrics.counter("node_tasks_total", "Tasks").inc();
@@ -40,7 +45,7 @@ test("tells status and metrics to whoever asks, money as text", async (t) => {
 });
 
 test("is unhealthy without the chain", async (t) => {
-  const { api } = await start(t, false);
+  const { api } = await start(t, { healthy: false });
   assert.equal((await fetch(`${api.url}/health`)).status, 503);
 });
 
@@ -54,6 +59,32 @@ test("takes commands only with the token of the data directory, which only its o
   assert.equal((await post(`Bearer ${token}`)).status, 202);
   assert.deepEqual(received, ["pause"]);
   assert.equal(statSync(tokenPath).mode & 0o777, 0o600);
+});
+
+for (const [says, left] of [
+  ["nothing", ""],
+  ["a part", "0123abcd"],
+])
+  test(`makes a new token when a crash left ${says} of one`, async (t) => {
+    const { api, received, token } = await start(t, { left });
+    assert.match(token, /^[0-9a-f]{64}$/);
+    for (const headers of [{}, { authorization: "Bearer " }, { authorization: `Bearer ${left}` }])
+      assert.equal((await fetch(`${api.url}/v1/quit`, { method: "POST", headers })).status, 401);
+    assert.deepEqual(received, []);
+  });
+
+test("keeps its token across restarts", async (t) => {
+  const { tokenPath, token } = await start(t);
+  assert.equal(readOrCreateApiToken(tokenPath), token);
+});
+
+test("says which address is taken", async (t) => {
+  const { api, tokenPath } = await start(t);
+  const port = Number(new URL(api.url).port);
+  await assert.rejects(startApi({ host: "127.0.0.1", port, tokenPath }, {} as never), {
+    code: "NODE_LISTEN_FAILED",
+    facts: { host: "127.0.0.1", port },
+  });
 });
 
 test("refuses a page that rebound its own name to this machine", async (t) => {

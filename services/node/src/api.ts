@@ -2,12 +2,13 @@
  * The node's local HTTP API. Reading is free for whoever reaches it; commands need the bearer token that lies in the
  * data directory. No CORS headers and a check of the Host header keep web pages of the operator's browser out.
  */
-import { randomBytes, timingSafeEqual } from "node:crypto";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { timingSafeEqual } from "node:crypto";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { HydrogenError } from "@hydrogen/std";
 import type { Logger, Metrics } from "@hydrogen/telemetry";
+import { readOrCreateApiToken } from "./api-token.ts";
+import { nodeError } from "./errors.ts";
 
 export type NodeCommand = "pause" | "resume" | "quit";
 
@@ -28,8 +29,9 @@ export type Api = { readonly url: string; close(): Promise<void> };
 
 const commands: readonly string[] = ["pause", "resume", "quit"] satisfies NodeCommand[];
 
+/** @throws NODE_LISTEN_FAILED */
 export async function startApi(options: ApiOptions, deps: ApiDeps): Promise<Api> {
-  const token = Buffer.from(readOrCreateToken(options.tokenPath));
+  const token = Buffer.from(readOrCreateApiToken(options.tokenPath));
   const handle = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const path = new URL(request.url ?? "/", "http://node").pathname;
     if (!isOwnHost(request.headers.host, options.host)) return problem(response, 403, "FORBIDDEN_HOST");
@@ -55,8 +57,9 @@ export async function startApi(options: ApiOptions, deps: ApiDeps): Promise<Api>
     });
   });
   await new Promise<void>((resolve, reject) => {
-    server.once("error", reject);
-    server.listen(options.port, options.host, () => resolve());
+    const { host, port } = options;
+    server.once("error", (cause) => reject(nodeError("NODE_LISTEN_FAILED", { host, port }, cause)));
+    server.listen(port, host, () => resolve());
   });
   const { port } = server.address() as AddressInfo;
   return {
@@ -67,11 +70,6 @@ export async function startApi(options: ApiOptions, deps: ApiDeps): Promise<Api>
         server.closeAllConnections();
       }),
   };
-}
-
-function readOrCreateToken(path: string): string {
-  if (!existsSync(path)) writeFileSync(path, randomBytes(32).toString("hex"), { mode: 0o600, flag: "wx" });
-  return readFileSync(path, "utf8").trim();
 }
 
 function isAuthorised(header: string | undefined, token: Buffer): boolean {

@@ -11,6 +11,11 @@ export const nodeError = defineErrors({
     retryable: false,
     hint: "Name an environment variable or a file in keystore.passwordEnv or keystore.passwordFile.",
   },
+  NODE_LISTEN_FAILED: {
+    message: "The local API cannot listen on this address",
+    retryable: false,
+    hint: "Choose another port in api.port, or 0 for a free one.",
+  },
   NODE_ARGS_MISMATCH: {
     message: "The relay's args do not hash to the task's hash",
     retryable: true,
