@@ -53,7 +53,7 @@ const closeGraceMs = 5_000;
 /**
  * Starts a node. It joins the network as soon as its wallet holds the stake, unless its operator has stopped it.
  *
- * @throws NODE_PASSWORD_MISSING, KEYSTORE_…, STORAGE_IN_USE, CHAIN_UNREACHABLE, CHAIN_WRONG_ID, EADDRINUSE of the local API
+ * @throws NODE_PASSWORD_MISSING, KEYSTORE_…, STORAGE_IN_USE, CHAIN_UNREACHABLE, CHAIN_WRONG_ID, NODE_LISTEN_FAILED
  */
 export async function startNode(config: NodeConfig, deps: NodeDeps = {}): Promise<RunningNode> {
   const { clock = systemClock, behaviour = honest, environment = process.env } = deps;
@@ -81,7 +81,7 @@ export async function startNode(config: NodeConfig, deps: NodeDeps = {}): Promis
       { chain, account, outbox: sqliteOutbox(data.db) },
       { clock, log, signal: senderStop.signal },
     );
-    const send = createSend(chain, sender);
+    const send = createSend(sender);
     const relay = createRelayClient(
       { url: config.relayUrl, chainId: chain.chainId, taskContract: addresses.task },
       { signer: account, clock, randomBytes: random },

@@ -22,7 +22,7 @@ test("sends once for one purpose, again for a repeatable one, and anew after a r
     { chain: rpc, account: alice, outbox: memoryOutbox() },
     { signal: stop.signal },
   );
-  const send = createSend(rpc, sender);
+  const send = createSend(sender);
   const balance = async () =>
     BigInt(await rpc.request({ method: "eth_getBalance", params: [bob.address, "latest"] }));
 
@@ -44,7 +44,7 @@ test("sends once for one purpose, again for a repeatable one, and anew after a r
         ? { ...sender.record(key)!, failure: { code: "TRANSACTION_REVERTED" } as never }
         : sender.record(key),
   };
-  const third = await createSend(rpc, refused)({ purpose: "gift", call }, stop.signal);
+  const third = await createSend(refused)({ purpose: "gift", call }, stop.signal);
   assert.notEqual(third.hash, first.hash);
   assert.equal(await balance(), 4n);
 });
