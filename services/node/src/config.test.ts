@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { isHydrogenError } from "@hydrogen/std";
 import { parseNodeConfig } from "./config.ts";
 
 const address = `0x${"11".repeat(20)}`;
@@ -31,4 +32,19 @@ test("names the wrong setting", () => {
     code: "NODE_CONFIG_INVALID",
     facts: { setting: "addresses.task", problem: "not an address" },
   });
+});
+
+test("names a setting that does not exist, which is mostly a slip of the pen", () => {
+  for (const [wrong, setting] of [
+    [{ ...minimal, relayURL: minimal.relayUrl }, "relayURL"],
+    [{ ...minimal, api: { prot: 1 } }, "api.prot"],
+    [{ ...minimal, engine: { thread: 1 } }, "engine.thread"],
+    [{ ...minimal, keystore: { ...minimal.keystore, password: "x" } }, "keystore.password"],
+    [{ ...minimal, addresses: { ...minimal.addresses, tokn: address } }, "addresses.tokn"],
+  ] as const)
+    assert.throws(
+      () => parseNodeConfig(wrong, "/"),
+      (error) => isHydrogenError(error, "NODE_CONFIG_INVALID") && error.facts.setting === setting,
+      setting,
+    );
 });

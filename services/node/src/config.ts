@@ -10,14 +10,14 @@ const wei = z
   .regex(/^[0-9]+$/)
   .transform((text) => BigInt(text));
 
-export const nodeConfig = z.object({
+export const nodeConfig = z.strictObject({
   dataDir: z.string().describe("Journal, outbox, result files and API token. Only one node may use it"),
   rpcUrl: z.url({ protocol: /^https?$/ }).describe("The chain RPC"),
   wsUrl: z
     .url({ protocol: /^wss?$/ })
     .optional()
     .describe("WebSocket of the chain RPC, for new blocks at once; without it the chain is polled"),
-  addresses: z.object({
+  addresses: z.strictObject({
     chainId: z.int().positive().describe("The chain's id"),
     token: address.describe("The CNX token contract"),
     node: address.describe("The Node contract"),
@@ -30,7 +30,7 @@ export const nodeConfig = z.object({
       .describe("No event of these contracts lies below this block"),
   }),
   relayUrl: z.url({ protocol: /^https?$/ }).describe("The relay's public origin"),
-  keystore: z.object({
+  keystore: z.strictObject({
     path: z.string().describe("The encrypted keystore (JSON, version 3)"),
     passwordEnv: z
       .string()
@@ -42,7 +42,7 @@ export const nodeConfig = z.object({
   vramGb: z.int().positive().describe("Memory for tasks, in GB; one of the classes of the Node contract"),
   modelsDirs: z.array(z.string()).min(1).describe("Directories searched for models, in order"),
   engine: z
-    .object({
+    .strictObject({
       threads: z.int().min(0).default(0).describe("CPU threads per run; 0 measures which number is fastest"),
       timeoutSec: z.number().positive().default(280).describe("Longest run of one task"),
       preload: z
@@ -60,7 +60,7 @@ export const nodeConfig = z.object({
     .default(10n ** 20n)
     .describe("Earnings are withdrawn when they reach this, in wei of CNX"),
   api: z
-    .object({
+    .strictObject({
       host: z.string().default("127.0.0.1").describe("Address the local API listens on"),
       port: z.int().min(0).max(65_535).default(7412).describe("Port of the local API; 0 takes a free one"),
     })
@@ -70,7 +70,7 @@ export const nodeConfig = z.object({
     .default("info")
     .describe("Least severe records that are logged"),
   devnetBehaviour: z
-    .enum(["lying", "silent", "noUpload"])
+    .enum(["lying", "silent", "commitsThenSilent", "noUpload"])
     .optional()
     .describe("Test networks only: makes this node misbehave, and lose its stake for it"),
 });
@@ -88,7 +88,9 @@ export function parseNodeConfig(input: unknown, baseDir: string): NodeConfig {
   const parsed = nodeConfig.safeParse(input);
   if (!parsed.success) {
     const issue = parsed.error.issues[0]!;
-    throw nodeError("NODE_CONFIG_INVALID", { setting: issue.path.join("."), problem: issue.message });
+    const unknown = issue.code === "unrecognized_keys" ? issue.keys[0]! : [];
+    const setting = issue.path.concat(unknown).join(".");
+    throw nodeError("NODE_CONFIG_INVALID", { setting, problem: issue.message });
   }
   const config = parsed.data;
   const absolute = (path: string) => resolve(baseDir, path);

@@ -31,6 +31,8 @@ export const behaviours: Record<NonNullable<NodeConfig["devnetBehaviour"]>, Beha
   },
   /** Takes tasks and never says anything about them. */
   silent: { ...honest, permits: (kind) => kind !== "commit" },
+  /** Commits like the others and then never says to what. */
+  commitsThenSilent: { ...honest, permits: (kind) => kind !== "reveal" },
   /** Takes its part in the verdict and keeps the files. */
   noUpload: { ...honest, permits: (kind) => kind !== "upload" },
 };
