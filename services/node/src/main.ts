@@ -20,9 +20,10 @@ try {
       : (await import("./testing/behaviours.ts")).behaviours[config.devnetBehaviour];
   if (behaviour !== undefined)
     log.warn("this node misbehaves on purpose", { behaviour: config.devnetBehaviour });
+  // First, for whoever started this may be gone before it is up.
+  closeOnSignals(shutdown, log);
   const node = await startNode(config, { log, ...(behaviour && { behaviour }) });
   shutdown.onClose("node", node.close);
-  closeOnSignals(shutdown, log);
 } catch (error) {
   process.stderr.write(`${errorSummary(error)}\n`);
   if (error instanceof HydrogenError && error.hint !== undefined) process.stderr.write(`${error.hint}\n`);
