@@ -319,7 +319,7 @@ ${cells.join("\n")}
   numbers, text behind a \`.blend()\`, parts of it that are empty or swapped, a prompt of adapters only, vertical tabs.
 - Compel 2.4.0 fails on every \`.blend()\` and \`.swap()\`, because it passes itself an argument that it does not take
   (https://github.com/damian0815/compel/pull/131); the comparison is with that repaired. It also fails on a weight below 1 for no text, which has no effect here.
-- A doubled backslash before a parenthesis or a quotation mark loses one of its two, not both. Weights end at a million, groups in groups at 64, a prompt
+- Any number of backslashes before a parenthesis or a quotation mark is one escape. Weights end at a million, groups in groups at 64, a prompt
   at 64 times what the text encoder takes. Weights of a \`.blend()\` that sum to zero are taken as they are.
 - A textual inversion of several vectors is all of them; the reference's task runner takes the first only. One without a name of its own is named after its file.
 `;

@@ -22,7 +22,7 @@ function flattenNodes(nodes: readonly PromptNode[], loras: Lora[]): Fragment[] {
       open = false;
       const before = fragments.length;
       for (const child of node.original) add(child, scale);
-      if (fragments.length === before) fragments.push({ text: "", weight: 1 });
+      if (fragments.length === before) fragments.push({ text: "", weight: scale });
       open = false;
       for (const child of node.edited) collectLoras(child, loras);
     } else {

@@ -78,9 +78,9 @@ export function scanQuoted(text: string, at: number): { content: string; end: nu
   return { content: unquote(text.slice(at + 1, escaped)), end: escaped + 1 };
 }
 
-/** The escapes that a bare word keeps until the end; others are not undone. */
+/** Only these escapes are undone, whatever the number of backslashes; others stay as they are written. */
 export function unescapeWord(word: string): string {
-  return word.replace(/\\([()"])/g, "$1");
+  return word.replace(/\\+([()"])/g, "$1");
 }
 
 export function limitWeight(weight: number): number {
