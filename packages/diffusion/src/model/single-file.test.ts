@@ -240,7 +240,8 @@ test("whatever a file's tensors are called and however they are shaped, it is re
       parts[dice(parts.length)] = words[dice(words.length)]!;
       const shape = info.shape.map((size) => (dice(2) === 0 ? size : sizes[dice(sizes.length)]!));
       if (dice(3) > 0) tensors.delete(name);
-      tensors.set(dice(3) === 0 ? name : parts.join("."), infoOf(shape.slice(0, dice(5))));
+      const renamed = [name, parts.join("."), `${parts.slice(0, 2).join(".")}.${words[dice(words.length)]}`];
+      tensors.set(renamed[dice(3)]!, infoOf(shape.slice(0, dice(5))));
     }
     try {
       const parts = splitLdm(tensors, "x");
