@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
-import type { Sender } from "@hydrogen/chain";
+import { chainError, type Sender } from "@hydrogen/chain";
 import { TaskStatus, Verdict, verifyReceipt } from "@hydrogen/protocol";
 import { systemClock } from "@hydrogen/std";
+import { taskEvents } from "./receipt.ts";
 import { createTaskClient, type TaskClient, type TaskHooks, type TaskOutcome } from "./task-client.ts";
 import { createMemoryRelay, type MemoryRelay, relayProblem } from "./testing/memory-relay.ts";
 import { picture } from "./testing/pictures.ts";
@@ -85,48 +86,62 @@ test("the life of a task, and what may happen to it", { timeout: 180_000 }, asyn
     await network.giveCnx(network.application.address, 1_000n * cnx);
   });
 
-  await t.test(
-    "an aborted signal pays nothing, also when it aborts while the funds are looked at",
-    async () => {
-      const before = await balanceOf(network);
-      await assert.rejects(begin(client, "late", { signal: AbortSignal.abort() }), { name: "AbortError" });
-      const controller = new AbortController();
-      const slow = {
-        ...chain,
-        token: {
-          ...chain.token,
-          allowance: (...args: Parameters<typeof chain.token.allowance>) => {
-            controller.abort();
-            return chain.token.allowance(...args);
-          },
-        },
-      };
-      const impatient = createTaskClient({ chain: slow, sender, relay });
-      await assert.rejects(begin(impatient, "late", { signal: controller.signal }), { name: "AbortError" });
-      assert.equal(impatient.isSubmitted("late"), false);
-      assert.equal(await balanceOf(network), before);
-      assert.equal(await chain.task.totalTasks(), lastId);
-    },
-  );
+  await t.test("a task's events come in pages that its RPC allows, without other tasks'", async () => {
+    const granted: bigint[] = [];
+    const strict: typeof chain = {
+      ...chain,
+      getLogs: async (range) => {
+        if (!("fromBlock" in range)) throw new Error("a range");
+        const blocks = range.toBlock - range.fromBlock + 1n;
+        if (blocks > 5n) throw chainError("CHAIN_RPC_ERROR", { rpcMessage: "range too large" });
+        granted.push(blocks);
+        return chain.getLogs(range);
+      },
+    };
+    const { deployedBlock: fromBlock } = chain.addresses;
+    const all = await chain.getLogs({ fromBlock, toBlock: await chain.blockNumber() });
+    const own = all.filter(({ args }) => "taskId" in args && args.taskId === 1n);
+    assert.deepEqual(await taskEvents(strict, 1n), own);
+    assert.ok(own.length >= 13 && own.length < all.length);
+    assert.ok(granted.length > 3);
+  });
 
-  await t.test(
-    "a third node that commits and never reveals is charged before the receipt is written",
-    async () => {
-      const running = begin(client, "silent third");
-      const taskId = next();
-      const [a, b, c] = await network.drawn(taskId);
-      for (const node of [a!, b!, c!]) await node.commit(taskId);
-      for (const node of [a!, b!]) await node.reveal(taskId);
-      relay.files.set(taskId, agreedFiles);
-      await a!.reportUploaded(taskId);
-      await network.passTime(70);
-      const outcome = await running;
-      verified(outcome);
-      assert.equal(outcome.receipt.refundedWei, 10n * cnx);
-      assert.equal(outcome.receipt.nodes[2]!.verdict, "Missed");
-      assert.equal(await client.spentWei(taskId), 20n * cnx);
-    },
-  );
+  await t.test("an aborted signal pays nothing, even when it comes at the last moment", async () => {
+    const before = await balanceOf(network);
+    await assert.rejects(begin(client, "late", { signal: AbortSignal.abort() }), { name: "AbortError" });
+    const controller = new AbortController();
+    const slow = {
+      ...chain,
+      token: {
+        ...chain.token,
+        allowance: (...args: readonly [`0x${string}`, `0x${string}`]) => {
+          controller.abort();
+          return chain.token.allowance(...args);
+        },
+      },
+    } as typeof chain;
+    const impatient = createTaskClient({ chain: slow, sender, relay });
+    await assert.rejects(begin(impatient, "late", { signal: controller.signal }), { name: "AbortError" });
+    assert.equal(impatient.isSubmitted("late"), false);
+    assert.equal(await balanceOf(network), before);
+    assert.equal(await chain.task.totalTasks(), lastId);
+  });
+
+  await t.test("a third node that never reveals is charged before the receipt is written", async () => {
+    const running = begin(client, "silent third");
+    const taskId = next();
+    const [a, b, c] = await network.drawn(taskId);
+    for (const node of [a!, b!, c!]) await node.commit(taskId);
+    for (const node of [a!, b!]) await node.reveal(taskId);
+    relay.files.set(taskId, agreedFiles);
+    await a!.reportUploaded(taskId);
+    await network.passTime(70);
+    const outcome = await running;
+    verified(outcome);
+    assert.equal(outcome.receipt.refundedWei, 10n * cnx);
+    assert.equal(outcome.receipt.nodes[2]!.verdict, "Missed");
+    assert.equal(await client.spentWei(taskId), 20n * cnx);
+  });
 
   await t.test("a third node that reveals after the upload is in the receipt", async () => {
     const running = begin(client, "late third");

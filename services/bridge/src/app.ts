@@ -36,7 +36,11 @@ export function createApp(context: BridgeContext): OpenAPIHono {
   addGeneralRoutes(app, context);
   app.notFound((c) => problem(bridgeError("ROUTE_NOT_FOUND", { path: c.req.path })));
   app.onError((error, c) => {
-    if (isHydrogenError(error)) return problem(error);
+    if (isHydrogenError(error)) {
+      if (statusOf(error) >= 500)
+        log.warn("request failed", { method: c.req.method, path: c.req.path, error });
+      return problem(error);
+    }
     if (error instanceof SyntaxError || ("status" in error && error.status === 400))
       return problem(bridgeError("REQUEST_INVALID", { problem: errorSummary(error) }));
     log.error("request failed", { method: c.req.method, path: c.req.path, error });
@@ -46,7 +50,7 @@ export function createApp(context: BridgeContext): OpenAPIHono {
 }
 
 function problem(error: HydrogenError): Response {
-  const status = statusOf(error.code);
+  const status = statusOf(error);
   const { code, message, ...rest } = error.toJSON();
   const body = { type: "about:blank", title: code, status, code, detail: message, ...rest };
   return new Response(JSON.stringify(body), {

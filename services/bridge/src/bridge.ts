@@ -1,14 +1,13 @@
 /** The composition root: opens everything, resumes what was unfinished, listens. */
-import { readFile } from "node:fs/promises";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { serve } from "@hono/node-server";
 import { connectChain, createSender } from "@hydrogen/chain";
-import { chainMigrations, openKeystore, sqliteOutbox } from "@hydrogen/chain/node";
+import { chainMigrations, sqliteOutbox } from "@hydrogen/chain/node";
 import { listModels } from "@hydrogen/models";
 import { createRelayClient, createTaskClient } from "@hydrogen/sdk";
 import { type Clock, systemClock } from "@hydrogen/std";
-import { createBlobStore, openDatabase } from "@hydrogen/storage";
+import { createBlobStore, lockDirectory, openDatabase } from "@hydrogen/storage";
 import { createShutdown, type Logger, Metrics } from "@hydrogen/telemetry";
 import { privateKeyToAccount } from "viem/accounts";
 import { createAdmission } from "./admission.ts";
@@ -18,8 +17,11 @@ import type { BridgeConfig } from "./config.ts";
 import type { BridgeContext } from "./context.ts";
 import { bridgeError } from "./errors.ts";
 import { createLiveTasks } from "./live-tasks.ts";
-import { createTaskRunner } from "./task-runner.ts";
+import { createVramView } from "./network-vram.ts";
+import { keepSweeping } from "./retention.ts";
+import { createTaskRunner, type Faults } from "./task-runner.ts";
 import { bridgeMigrations, createTaskStore } from "./task-store.ts";
+import { openWallet } from "./wallet.ts";
 
 export type Bridge = {
   /** Where the API listens. */
@@ -30,21 +32,28 @@ export type Bridge = {
   close(): Promise<void>;
 };
 
+export type BridgeDeps = {
+  log: Logger;
+  clock?: Clock;
+  /** Where `keystore.passwordEnv` is looked up; default this process's. */
+  environment?: NodeJS.ProcessEnv;
+  /** For tests: see TaskRunnerDeps. */
+  faults?: Faults;
+};
+
 /**
  * Starts a bridge; resolves when it listens and has taken up its unfinished tasks.
  *
- * @throws CHAIN_UNREACHABLE, CHAIN_WRONG_ID, KEYSTORE_*, BRIDGE_CONFIG_INVALID
+ * @throws STORAGE_IN_USE, BRIDGE_PASSWORD_MISSING, KEYSTORE_*, CHAIN_UNREACHABLE, CHAIN_WRONG_ID, BRIDGE_LISTEN_FAILED
  */
-export async function startBridge(
-  config: BridgeConfig,
-  deps: { log: Logger; clock?: Clock },
-): Promise<Bridge> {
-  const { log, clock = systemClock } = deps;
+export async function startBridge(config: BridgeConfig, deps: BridgeDeps): Promise<Bridge> {
+  const { log, clock = systemClock, environment = process.env, faults } = deps;
   const shutdown = createShutdown(log);
   try {
     const { signal } = shutdown;
     const { addresses } = config;
-    const { privateKey } = await openKeystore(config.keystore.path, await keystorePassword(config));
+    shutdown.onClose("directory", lockDirectory(config.dataDir));
+    const { privateKey } = await openWallet(config.keystore, environment);
     const account = privateKeyToAccount(privateKey);
     const db = openDatabase(join(config.dataDir, "bridge.sqlite"), [...chainMigrations, ...bridgeMigrations]);
     shutdown.onClose("database", () => db.close());
@@ -71,7 +80,17 @@ export async function startBridge(
         defaults,
       }),
     );
-    const runner = createTaskRunner(config, { client, store, blobs, live, clock, log, metrics, signal });
+    const runner = createTaskRunner(config, {
+      client,
+      store,
+      blobs,
+      live,
+      clock,
+      log,
+      metrics,
+      signal,
+      faults,
+    });
     shutdown.onClose("tasks", () => runner.idle());
     const context: BridgeContext = {
       config,
@@ -79,7 +98,7 @@ export async function startBridge(
       sender,
       models,
       authorize: createAuthorizer(config.apiKeys),
-      admit: createAdmission({ models, feeWei: client.feeWei }),
+      admit: createAdmission({ models, feeWei: client.feeWei, holdsVram: createVramView(chain, clock) }),
       store,
       runner,
       live,
@@ -90,6 +109,8 @@ export async function startBridge(
     };
     const url = await listen(createApp(context), config, shutdown);
     const resumed = runner.resume();
+    const sweeping = keepSweeping(config.retentionDays, { store, blobs, clock, log }, signal);
+    shutdown.onClose("retention", () => sweeping);
     log.info("bridge is up", { url, address: account.address, resumed });
     return { url, address: account.address, close: () => shutdown.close("closed") };
   } catch (error) {
@@ -108,23 +129,14 @@ function listen(
       { fetch: app.fetch, hostname: config.host, port: config.port },
       (info: AddressInfo) => resolve(`http://${config.host}:${info.port}`),
     );
-    server.on("error", reject);
+    server.on("error", (cause) => {
+      const { host, port } = config;
+      reject(bridgeError("BRIDGE_LISTEN_FAILED", { host, port }, cause));
+    });
     shutdown.onClose("http", () => {
       const closed = new Promise<void>((done) => server.close(() => done()));
       if ("closeIdleConnections" in server) server.closeIdleConnections();
       return closed;
     });
   });
-}
-
-async function keystorePassword({ keystore }: BridgeConfig): Promise<string> {
-  const { passwordEnv, passwordFile } = keystore;
-  if (passwordFile !== undefined) return (await readFile(passwordFile, "utf8")).trimEnd();
-  const password = passwordEnv === undefined ? undefined : process.env[passwordEnv];
-  if (password === undefined)
-    throw bridgeError("BRIDGE_CONFIG_INVALID", {
-      setting: "keystore",
-      problem: "no passwordFile, and passwordEnv is not set",
-    });
-  return password;
 }

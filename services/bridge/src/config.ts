@@ -7,7 +7,7 @@ import { z } from "zod";
 import { bridgeError } from "./errors.ts";
 
 const addressBook = z
-  .object({
+  .strictObject({
     chainId: z.int().describe("Chain id; the RPC must serve this chain"),
     token: z.string().describe("Address of the CNX token"),
     node: z.string().describe("Address of the Node contract"),
@@ -23,7 +23,7 @@ const addressBook = z
     }
   });
 
-export const bridgeConfig = z.object({
+export const bridgeConfig = z.strictObject({
   host: z.string().default("127.0.0.1").describe("Address the API listens on"),
   port: z.int().min(0).max(65_535).default(7402).describe("Port of the API; 0 takes a free one"),
   dataDir: z.string().describe("Tasks, outbox and fetched images. Only one bridge may use it"),
@@ -34,18 +34,18 @@ export const bridgeConfig = z.object({
     .describe("WebSocket of the chain, to learn of blocks sooner. Default: the RPC is polled"),
   addresses: addressBook.describe("The contracts, as the deployment wrote them"),
   relayUrl: z.url({ protocol: /^https?$/ }).describe("The relay's public origin"),
-  keystore: z.object({
+  keystore: z.strictObject({
     path: z.string().describe("The encrypted keystore (JSON, version 3) of the wallet that pays"),
     passwordEnv: z
       .string()
       .optional()
-      .describe("Name of the environment variable with the keystore's password"),
+      .describe("Name of the environment variable with the keystore's password; it comes before the file"),
     passwordFile: z.string().optional().describe("File with the keystore's password"),
   }),
   modelsDirs: z.array(z.string()).min(1).describe("Directories with the manifests of the models on offer"),
   apiKeys: z
     .array(
-      z.object({
+      z.strictObject({
         name: z.string().min(1).describe("What the key is called in logs"),
         sha256: z
           .string()
@@ -68,8 +68,16 @@ export const bridgeConfig = z.object({
   taskTimeoutSec: z
     .int()
     .min(1)
+    .max(86_400)
     .default(900)
-    .describe("Longest time from acceptance to result before a task fails"),
+    .describe(
+      "Longest time from acceptance until a task is sent to the chain, counted anew after a restart. Then the chain's deadlines end it",
+    ),
+  retentionDays: z
+    .number()
+    .positive()
+    .default(30)
+    .describe("Days after which the args and images of ended tasks are deleted; receipts stay"),
   log: z
     .enum(["debug", "info", "warn", "error"])
     .default("info")

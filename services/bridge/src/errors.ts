@@ -1,11 +1,22 @@
 /** The bridge's errors, and the HTTP status each is answered with. */
-import { defineErrors } from "@hydrogen/std";
+import { errorClassOf } from "@hydrogen/protocol";
+import { defineErrors, type HydrogenError } from "@hydrogen/std";
 
 export const bridgeError = defineErrors({
   BRIDGE_CONFIG_INVALID: {
     message: "The configuration is not valid",
     retryable: false,
     hint: "See docs/config.md.",
+  },
+  BRIDGE_PASSWORD_MISSING: {
+    message: "There is no password for the keystore",
+    retryable: false,
+    hint: "Set the environment variable or write the file that the configuration names.",
+  },
+  BRIDGE_LISTEN_FAILED: {
+    message: "The API cannot listen at this address",
+    retryable: false,
+    hint: "Is another program using the port? Choose another one.",
   },
   REQUEST_INVALID: { message: "The request is malformed", retryable: false },
   ROUTE_NOT_FOUND: { message: "There is nothing at this address", retryable: false },
@@ -27,6 +38,12 @@ export const bridgeError = defineErrors({
     failureClass: "unsupported",
     hint: "GET /v1/models/sd lists the models.",
   },
+  VRAM_NOT_OFFERED: {
+    message: "Fewer than three nodes of this network have the memory that the task needs",
+    retryable: false,
+    failureClass: "unsupported",
+    hint: "Ask for a smaller image, or come back when larger nodes have joined.",
+  },
   IDEMPOTENCY_CONFLICT: {
     message: "The idempotency key was used before with another body",
     retryable: false,
@@ -39,7 +56,10 @@ export const bridgeError = defineErrors({
     retryable: false,
     hint: "It ends by its own deadline.",
   },
-  IMAGE_NOT_FOUND: { message: "The task has no image of this number", retryable: false },
+  IMAGE_NOT_FOUND: {
+    message: "The task has no image of this number, or it is no longer kept",
+    retryable: false,
+  },
   TASK_CANCELLED: {
     message: "The task was cancelled before it was created on chain",
     retryable: false,
@@ -49,8 +69,11 @@ export const bridgeError = defineErrors({
 });
 
 type BridgeErrorCode = keyof typeof bridgeError.definitions;
+type Status = 400 | 401 | 402 | 404 | 409 | 413 | 500 | 503;
 
-const statuses: Partial<Record<BridgeErrorCode, 401 | 402 | 404 | 409 | 413 | 500>> = {
+const statuses: Partial<Record<BridgeErrorCode, Status>> = {
+  REQUEST_INVALID: 400,
+  TASK_TYPE_UNSUPPORTED: 400,
   ROUTE_NOT_FOUND: 404,
   BODY_TOO_LARGE: 413,
   API_KEY_INVALID: 401,
@@ -63,7 +86,8 @@ const statuses: Partial<Record<BridgeErrorCode, 401 | 402 | 404 | 409 | 413 | 50
   INTERNAL: 500,
 };
 
-/** The HTTP status of an error code; whatever the caller got wrong and is not listed is 400. */
-export function statusOf(code: string): 400 | 401 | 402 | 404 | 409 | 413 | 500 {
-  return statuses[code as BridgeErrorCode] ?? 400;
+/** The HTTP status of an error: 4xx for what the caller got wrong, args included; else 503 if it may pass, or 500. */
+export function statusOf({ code, failureClass, retryable }: HydrogenError): Status {
+  const taskIsAtFault = errorClassOf(failureClass) !== undefined;
+  return statuses[code as BridgeErrorCode] ?? (taskIsAtFault ? 400 : retryable ? 503 : 500);
 }

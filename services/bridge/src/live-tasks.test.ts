@@ -19,6 +19,21 @@ test("wakes every watcher of a task once, and nobody else", async () => {
   assert.deepEqual(live.rounds("a"), []);
 });
 
+test("sleeps through progress that says nothing new", async () => {
+  const live = createLiveTasks();
+  const { signal } = new AbortController();
+  const step = (n: number) => [{ round: 0, node: "0x1", stage: "executing", step: n, steps: 2 }];
+  live.setRounds("a", step(1));
+  let woken = 0;
+  const change = live.nextChange("a", signal).then(() => woken++);
+  live.setRounds("a", step(1));
+  await Promise.resolve();
+  assert.equal(woken, 0);
+  live.setRounds("a", step(2));
+  await change;
+  assert.equal(woken, 1);
+});
+
 test("stops waiting when the signal aborts", async () => {
   const live = createLiveTasks();
   await live.nextChange("a", AbortSignal.abort());

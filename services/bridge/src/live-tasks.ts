@@ -4,6 +4,7 @@ import type { RoundProgress } from "@hydrogen/sdk";
 export type LiveTasks = {
   /** Tells all watchers of the task that it changed. */
   changed(id: string): void;
+  /** Tells the watchers only of what is new. */
   setRounds(id: string, rounds: RoundProgress[]): void;
   rounds(id: string): RoundProgress[];
   forget(id: string): void;
@@ -22,6 +23,7 @@ export function createLiveTasks(): LiveTasks {
   return {
     changed,
     setRounds: (id, latest) => {
+      if (JSON.stringify(latest) === JSON.stringify(rounds.get(id) ?? [])) return;
       rounds.set(id, latest);
       changed(id);
     },

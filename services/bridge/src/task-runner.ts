@@ -4,8 +4,8 @@
  */
 
 import { formatReceipt } from "@hydrogen/protocol";
-import { isFinal, sdkError, type TaskClient } from "@hydrogen/sdk";
-import { type Clock, errorSummary, isHydrogenError, type SerializedError } from "@hydrogen/std";
+import { isFinal, sdkError, type TaskClient, type TaskStage } from "@hydrogen/sdk";
+import { type Clock, errorSummary, isHydrogenError, retry, type SerializedError } from "@hydrogen/std";
 import type { BlobStore } from "@hydrogen/storage";
 import type { Logger, Metrics } from "@hydrogen/telemetry";
 import { bridgeError } from "./errors.ts";
@@ -15,7 +15,7 @@ import type { StoredTask, TaskStore } from "./task-store.ts";
 export type TaskRunner = {
   /** Queues a task; returns at once. */
   enqueue(task: StoredTask): void;
-  /** Cancels a task that is still waiting its turn. @throws TASK_NOT_CANCELLABLE */
+  /** Cancels a task that is waiting its turn and was never sent to the chain. @throws TASK_NOT_CANCELLABLE */
   cancel(task: StoredTask): StoredTask;
   /** Queues what an earlier process left unfinished. Returns how many. */
   resume(): number;
@@ -33,13 +33,19 @@ export type TaskRunnerDeps = {
   metrics: Metrics;
   /** Aborts when the bridge closes; tasks then stay as they are and are resumed at the next start. */
   signal: AbortSignal;
+  /** For tests: called at each step of a task; may wait, and may kill the process. */
+  faults?: Faults | undefined;
 };
+
+/** The stages of the task client, and `kept` (the images are), `ended` (the row says so). */
+export type Faults = (point: TaskStage | "kept" | "ended") => void;
 
 export function createTaskRunner(
   options: { maxConcurrentTasks: number; taskTimeoutSec: number },
   deps: TaskRunnerDeps,
 ): TaskRunner {
-  const { client, store, blobs, live, log, signal } = deps;
+  const { client, store, blobs, live, clock, log, signal, faults = () => undefined } = deps;
+  const startedMs = clock.nowMs();
   const waiting: string[] = [];
   const running = new Map<string, Promise<void>>();
   const ended = deps.metrics.counter("hydrogen_bridge_tasks_total", "Tasks that ended, by their status.");
@@ -48,11 +54,13 @@ export function createTaskRunner(
   function startNext(): void {
     while (!signal.aborted && running.size < options.maxConcurrentTasks && waiting.length > 0) {
       const id = waiting.shift()!;
-      const run = execute(id).finally(() => {
-        running.delete(id);
-        inProgress.set(running.size);
-        startNext();
-      });
+      const run = execute(id)
+        .catch((error: unknown) => log.error("task left for the next start", { id, error }))
+        .finally(() => {
+          running.delete(id);
+          inProgress.set(running.size);
+          startNext();
+        });
       running.set(id, run);
       inProgress.set(running.size);
     }
@@ -60,40 +68,65 @@ export function createTaskRunner(
 
   async function execute(id: string): Promise<void> {
     const task = store.get(id)!;
-    const leftMs = Math.max(1, task.createdMs + options.taskTimeoutSec * 1000 - deps.clock.nowMs());
-    const deadline = AbortSignal.timeout(leftMs);
+    const expiry = startExpiry(task);
     try {
       const { taskId, files, receipt } = await client.run(
-        { key: `task:${id}`, taskType: task.taskType, argsText: task.argsText, vramLimit: task.vramLimit },
+        { key: keyOf(id), taskType: task.taskType, argsText: task.argsText, vramLimit: task.vramLimit },
         {
-          signal: AbortSignal.any([signal, deadline]),
+          signal: AbortSignal.any([signal, expiry.signal]),
           onStage: (status, taskId) => {
             store.update(id, { status, ...(taskId === undefined ? {} : { taskId }) });
             live.changed(id);
+            faults(status);
           },
           onRounds: (rounds) => live.setRounds(id, rounds),
         },
       );
-      for (const [index, file] of files.entries())
-        await blobs.put(imageName(id, index), once(file), { maxBytes: file.length });
-      finish(id, { status: "done", taskId, receipt: formatReceipt(receipt) });
+      await retry(() => keep(id, files), { clock, signal, attempts: 10 });
+      faults("kept");
+      const feeWei = receipt.feeWei - receipt.refundedWei;
+      finish(id, { status: "done", taskId, receipt: formatReceipt(receipt), feeWei });
       log.info("task done", { id, taskId });
     } catch (error) {
       if (signal.aborted) return; // resumed at the next start
-      const reason = deadline.aborted
-        ? sdkError("TASK_TIMEOUT", { timeoutSec: options.taskTimeoutSec })
-        : error;
+      // Its time ran out at the moment it was paid for: from there the chain's deadlines count.
+      if (expiry.signal.aborted && client.isSubmitted(keyOf(id))) return execute(id);
+      const reason = expiry.signal.aborted ? expiry.signal.reason : error;
+      const feeWei = await costWei(task, reason);
+      if (signal.aborted) return;
       log.warn("task failed", { id, error: reason });
-      const refundedWei = isHydrogenError(error, "TASK_ABORTED_ON_CHAIN")
-        ? BigInt(String(error.facts.refundedWei ?? 0))
-        : 0n;
-      const paid = store.get(id)!.taskId !== undefined;
-      finish(id, {
-        status: "failed",
-        error: serialize(reason),
-        feeWei: paid ? task.feeWei - refundedWei : 0n,
-      });
+      finish(id, { status: "failed", error: serialize(reason), feeWei });
+    } finally {
+      expiry.end();
     }
+  }
+
+  /** Aborts when a task's time is over before it is sent to the chain. The time that the bridge was down is not counted. */
+  function startExpiry(task: StoredTask): { signal: AbortSignal; end(): void } {
+    const { taskTimeoutSec } = options;
+    const expired = new AbortController();
+    const over = new AbortController();
+    const leftMs = Math.max(task.createdMs, startedMs) + taskTimeoutSec * 1000 - clock.nowMs();
+    const expire = () => {
+      if (!client.isSubmitted(keyOf(task.id)))
+        expired.abort(sdkError("TASK_TIMEOUT", { timeoutSec: taskTimeoutSec }));
+    };
+    if (leftMs <= 0) expire();
+    else clock.sleep(leftMs, AbortSignal.any([signal, over.signal])).then(expire, () => undefined);
+    return { signal: expired.signal, end: () => over.abort() };
+  }
+
+  async function keep(id: string, files: readonly Uint8Array[]): Promise<void> {
+    for (const [index, file] of files.entries())
+      await blobs.put(imageName(id, index), once(file), { maxBytes: file.length });
+  }
+
+  /** What a failed task has cost: nothing unless it came on chain, and then the fee less what came back. */
+  async function costWei({ id, feeWei }: StoredTask, reason: unknown): Promise<bigint> {
+    const { taskId } = store.get(id)!;
+    if (taskId !== undefined) return client.spentWei(taskId, signal).catch(() => feeWei);
+    const isPaid = client.isSubmitted(keyOf(id)) && !isHydrogenError(reason, "TRANSACTION_REVERTED");
+    return isPaid ? feeWei : 0n;
   }
 
   function finish(id: string, change: Parameters<TaskStore["update"]>[1]): void {
@@ -101,6 +134,7 @@ export function createTaskRunner(
     ended.inc({ status: change.status! });
     live.changed(id);
     live.forget(id);
+    faults("ended");
   }
 
   const enqueue = (task: StoredTask) => {
@@ -112,7 +146,8 @@ export function createTaskRunner(
     enqueue,
     cancel: (task) => {
       const place = waiting.indexOf(task.id);
-      if (place < 0) throw bridgeError("TASK_NOT_CANCELLABLE", { id: task.id, status: task.status });
+      if (place < 0 || task.status !== "accepted" || client.isSubmitted(keyOf(task.id)))
+        throw bridgeError("TASK_NOT_CANCELLABLE", { id: task.id, status: task.status });
       waiting.splice(place, 1);
       finish(task.id, { status: "cancelled", feeWei: 0n, error: bridgeError("TASK_CANCELLED").toJSON() });
       return store.get(task.id)!;
@@ -126,6 +161,10 @@ export function createTaskRunner(
       while (running.size > 0) await Promise.allSettled(running.values());
     },
   };
+}
+
+function keyOf(id: string): string {
+  return `task:${id}`;
 }
 
 export function imageName(id: string, index: number): string {

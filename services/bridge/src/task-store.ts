@@ -30,6 +30,13 @@ export const bridgeMigrations: readonly Migration[] = [
       CREATE INDEX tasks_unfinished ON tasks (created_ms) WHERE status NOT IN ('done', 'failed', 'cancelled');
     `,
   },
+  {
+    id: "bridge-2",
+    sql: `
+      CREATE TABLE spending (api_key TEXT PRIMARY KEY, spent_wei TEXT NOT NULL) STRICT;
+      CREATE INDEX tasks_kept ON tasks (updated_ms) WHERE task_args <> '';
+    `,
+  },
 ];
 
 export type StoredTask = {
@@ -70,6 +77,10 @@ export type TaskStore = {
   update(id: string, change: TaskChange): StoredTask;
   /** CNX that the key's tasks have cost or may still cost, in wei. */
   spentWei(apiKey: string): bigint;
+  /** Ended tasks whose args are still kept and that did not change since `beforeMs`; at most 100. */
+  expired(beforeMs: number): StoredTask[];
+  /** Forgets the args of an ended task; its hash, its receipt and its place in the books stay. */
+  forgetArgs(id: string): void;
 };
 
 export function createTaskStore(db: Database, nowMs: () => number): TaskStore {
@@ -77,10 +88,21 @@ export function createTaskStore(db: Database, nowMs: () => number): TaskStore {
     const row = db.get("SELECT * FROM tasks WHERE id = ?", id);
     return row === undefined ? undefined : taskOf(row);
   };
-  const spentWei = (apiKey: string) =>
-    db
+  /** The running total; counted out of the tasks where there is none yet. */
+  const spentWei = (apiKey: string): bigint => {
+    const total = db.get("SELECT spent_wei FROM spending WHERE api_key = ?", apiKey);
+    if (total !== undefined) return BigInt(total.spent_wei as string);
+    return db
       .all("SELECT fee_wei FROM tasks WHERE api_key = ?", apiKey)
       .reduce((sum, row) => sum + BigInt(row.fee_wei as string), 0n);
+  };
+  /** Call before the task's row changes. */
+  const spend = (apiKey: string, wei: bigint) =>
+    db.run(
+      "INSERT INTO spending (api_key, spent_wei) VALUES (?, ?) ON CONFLICT DO UPDATE SET spent_wei = excluded.spent_wei",
+      apiKey,
+      (spentWei(apiKey) + wei).toString(),
+    );
 
   return {
     get,
@@ -107,6 +129,7 @@ export function createTaskStore(db: Database, nowMs: () => number): TaskStore {
         }
         const leftWei = budgetWei - spentWei(task.apiKey);
         if (leftWei < task.feeWei) throw bridgeError("BUDGET_EXHAUSTED", { leftWei, feeWei: task.feeWei });
+        spend(task.apiKey, task.feeWei);
         db.run(
           `INSERT INTO tasks (id, api_key, idempotency_key, task_type, task_args, task_hash, vram_limit, num_images,
              fee_wei, status, created_ms, updated_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'accepted', ?, ?)`,
@@ -133,6 +156,7 @@ export function createTaskStore(db: Database, nowMs: () => number): TaskStore {
         if (change.status !== undefined && change.status !== task.status)
           stagesMs[task.status] = (stagesMs[task.status] ?? 0) + now - lastChangeMs(task);
         const next = { ...task, ...change };
+        if (next.feeWei !== task.feeWei) spend(task.apiKey, next.feeWei - task.feeWei);
         db.run(
           "UPDATE tasks SET status = ?, task_id = ?, stages_ms = ?, receipt = ?, error = ?, fee_wei = ?, updated_ms = ? WHERE id = ?",
           next.status,
@@ -146,6 +170,15 @@ export function createTaskStore(db: Database, nowMs: () => number): TaskStore {
         );
         return get(id)!;
       }),
+    expired: (beforeMs) =>
+      db
+        .all(
+          `SELECT * FROM tasks WHERE task_args <> '' AND updated_ms < ? AND status IN ('done', 'failed', 'cancelled')
+           ORDER BY updated_ms LIMIT 100`,
+          beforeMs,
+        )
+        .map(taskOf),
+    forgetArgs: (id) => void db.run("UPDATE tasks SET task_args = '' WHERE id = ?", id),
   };
 }
 

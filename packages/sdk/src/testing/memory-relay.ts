@@ -1,8 +1,6 @@
 /** For tests: a relay that keeps what it is given, and serves what the test puts there. */
-import type { Hex } from "@hydrogen/std";
 import { defineErrors } from "@hydrogen/std";
 import type { RoundProgress } from "../bridge-client.ts";
-import { relayClientError } from "../relay-errors.ts";
 import type { TaskRelay } from "../task-client.ts";
 
 export type MemoryRelay = TaskRelay & {
@@ -43,5 +41,3 @@ export function createMemoryRelay(): MemoryRelay {
   };
   return relay;
 }
-
-export const relayUnreachable = (url: Hex | string) => relayClientError("RELAY_UNREACHABLE", { url });

@@ -150,7 +150,9 @@ export async function startPlayedNetwork(
       await byRound[0]!.reportUploaded(taskId);
     },
     passTime: async (seconds) => {
-      await rpc.request({ method: "evm_increaseTime", params: [seconds] } as never);
+      // Not evm_increaseTime: the chain forgets that when it is started again, and its head stays ahead.
+      const { timestampSec } = await chain.head();
+      await rpc.request({ method: "evm_setNextBlockTimestamp", params: [timestampSec + seconds] } as never);
       await rpc.request({ method: "evm_mine", params: [] } as never);
     },
     snapshot: async () => String(await rpc.request({ method: "evm_snapshot" } as never)),

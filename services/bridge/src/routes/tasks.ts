@@ -28,6 +28,7 @@ const createTaskRoute = createRoute({
     401: problemResponse("No valid API key"),
     402: problemResponse("The budget is exhausted"),
     409: problemResponse("The idempotency key belongs to another task"),
+    503: problemResponse("The chain does not answer; nothing was accepted"),
   },
 });
 
