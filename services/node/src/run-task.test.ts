@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { diffusionError } from "@hydrogen/diffusion";
 import { modelError } from "@hydrogen/models";
+import { isHydrogenError } from "@hydrogen/std";
 import { assertSupported, parseTaskArgs } from "@hydrogen/tasks";
 import { nodeError } from "./errors.ts";
 import { outcomeOf } from "./run-task.ts";
@@ -21,8 +22,6 @@ const onChain: [says: string, error: unknown, errorClass: number][] = [
   ["args that are no JSON", thrownBy(() => parseTaskArgs("{")), 1],
   ["args out of range", thrownBy(() => parseTaskArgs('{"base_model": "a/b", "prompt": ""}')), 1],
   ["a size that does not fit the model", diffusionError("ARGS_SIZE_INVALID"), 1],
-  ["a feature the engine lacks", thrownBy(() => assertSupported(parseTaskArgs(withLora).args)), 2],
-  ["a task of another type", thrownBy(() => parseTaskArgs("{}", 1)), 2],
   ["a model that is broken by itself", diffusionError("MODEL_WEIGHTS_INVALID"), 3],
 ];
 for (const [says, error, errorClass] of onChain)
@@ -32,6 +31,9 @@ for (const [says, error, errorClass] of onChain)
   });
 
 const silent: [says: string, error: unknown, again: boolean][] = [
+  ["a feature this engine lacks", thrownBy(() => assertSupported(parseTaskArgs(withLora).args)), false],
+  ["a kind of task this engine lacks", thrownBy(() => parseTaskArgs("{}", 1)), false],
+  ["a kind of model this engine lacks", diffusionError("MODEL_UNSUPPORTED"), false],
   ["a model it does not have", modelError("MODEL_UNKNOWN"), false],
   ["a damaged copy of a model", modelError("MODEL_DAMAGED"), false],
   ["a crash of the engine", nodeError("ENGINE_PROCESS_CRASHED"), true],
@@ -45,6 +47,7 @@ for (const [says, error, again] of silent)
     const outcome = outcomeOf(error, 0, 1000);
     assert.equal(outcome.kind, "failed");
     assert.equal(outcome.kind === "failed" && outcome.retryAtSec !== undefined, again);
+    assert.equal(outcome.code, isHydrogenError(error) ? error.code : "ENGINE_PROCESS_FAILED");
   });
 
 test("waits longer before each further try, but not for ever", () => {

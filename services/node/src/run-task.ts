@@ -66,10 +66,13 @@ export async function runTask(
   }
 }
 
-/** Only an error that is declared to be the task's own fault is reported; of any other the chain hears nothing. */
+/**
+ * Only an error that is declared to be the task's own fault is reported; of any other the chain hears nothing. What this
+ * engine lacks is none of them: newer nodes may have it, and would have this one slashed.
+ */
 export function outcomeOf(error: unknown, attemptsBefore: number, nowSec: number): Outcome {
   const known = error instanceof HydrogenError ? error : undefined;
-  const errorClass = errorClassOf(known?.failureClass);
+  const errorClass = known?.failureClass === "unsupported" ? undefined : errorClassOf(known?.failureClass);
   const code = known?.code ?? "ENGINE_PROCESS_FAILED";
   if (errorClass !== undefined) return { kind: "error", errorClass, code };
   const retryAtSec = nowSec + Math.min(longestRetrySec, firstRetrySec * 2 ** attemptsBefore);
