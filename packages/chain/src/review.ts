@@ -145,7 +145,10 @@ export function createReview(options: ReviewOptions, deps: { clock: Clock; log: 
       for (const record of open) await reviewOpen(record, head, { latest, settled });
       await fillGap(open[0]!, latest);
     }
-    for (const record of outbox.pending())
-      if (depthOf(record, head) >= finalityBlocks) outbox.put({ ...record, state: "final" });
+    for (const record of outbox.pending()) {
+      if (depthOf(record, head) < finalityBlocks) continue;
+      outbox.put({ ...record, state: "final" });
+      dispatch.forgetBroadcast(record.key);
+    }
   };
 }

@@ -1,4 +1,4 @@
-/** Deletes result files that nobody can ask for any more. */
+/** Deletes the result files and the args of rounds that nobody can ask about any more. */
 import type { Clock } from "@hydrogen/std";
 import type { BlobStore } from "@hydrogen/storage";
 import type { Logger } from "@hydrogen/telemetry";
@@ -21,7 +21,7 @@ export function createJanitor(deps: { journal: Journal; blobs: BlobStore; clock:
     sweep,
     run: async (signal: AbortSignal): Promise<void> => {
       while (!signal.aborted) {
-        await sweep().catch((error) => log.warn("could not delete old result files", { error }));
+        await sweep().catch((error) => log.warn("could not delete what is left of old rounds", { error }));
         await clock.sleep(everyMs, signal).catch(() => undefined);
       }
     },

@@ -125,3 +125,18 @@ test("takes nothing more once closed", async () => {
   jobs.want("7/0", "commit", jobs.moment(), async () => assert.fail("closed"));
   await turn();
 });
+
+test("keeps nothing of a job that nobody wants any more and that fails at last", async () => {
+  const { jobs } = setUp();
+  const refused = Promise.withResolvers<void>();
+  jobs.want("7/0", "commit", jobs.moment(), () => refused.promise);
+  await turn();
+  jobs.unwant("7/0");
+  refused.reject(new Error("refused"));
+  await turn();
+  assert.equal(jobs.nextRetryMs(), undefined);
+  let runs = 0;
+  jobs.want("7/0", "commit", jobs.moment(), async () => void runs++);
+  await turn();
+  assert.equal(runs, 1, "does not rest");
+});

@@ -7,7 +7,7 @@ import type { Clock } from "@hydrogen/std";
 import type { Logger } from "@hydrogen/telemetry";
 
 export type Jobs = {
-  /** A moment, for `want`. Take it before looking at what the decision is based on. */
+  /** A moment, for `want`. Take it before looking at what the decisions are based on; earlier ones no longer count. */
   moment(): number;
   /**
    * Makes `kind` the job of `key`, unless it already runs or rests after a failure, or a job of this key has ended
@@ -68,7 +68,10 @@ export function createJobs(deps: {
   };
 
   return {
-    moment: () => ++moments,
+    moment: () => {
+      endedAt.clear();
+      return ++moments;
+    },
     want: (key, kind, since, work) => {
       if (closed || (endedAt.get(key) ?? 0) > since) return;
       const current = running.get(key);
@@ -88,6 +91,7 @@ export function createJobs(deps: {
         } catch (error) {
           if (!controller.signal.aborted) rest(key, kind, error);
         } finally {
+          if (running.get(key)?.abortAtMs !== undefined) resting.delete(key); // nobody asks for it any more
           running.delete(key);
           endedAt.set(key, ++moments);
           deps.onEnd();

@@ -82,6 +82,7 @@ test("notes when a stage was reached first", () => {
 test("names the rounds whose files may go, once", () => {
   const journal = inMemory();
   journal.select(key);
+  journal.setArgs(key, "{}");
   assert.deepEqual(journal.withOldFiles(5000), []);
   journal.close(key, "done");
   assert.equal(journal.withOldFiles(5000).length, 1);
@@ -89,6 +90,10 @@ test("names the rounds whose files may go, once", () => {
   journal.noteFilesDeleted(key);
   assert.deepEqual(journal.withOldFiles(5000), []);
   assert.equal(journal.get(key)?.ending, "done");
+  assert.equal(journal.get(key)?.args, undefined);
+  journal.select(key);
+  journal.close(key, "done");
+  assert.equal(journal.withOldFiles(5000).length, 1, "again, for a reorganisation brought it back");
 });
 
 test("never replaces an outcome the node may have committed to", () => {

@@ -75,6 +75,7 @@ export type Journal = {
   close(key: RoundKey, ending: string): void;
   /** Rounds that were closed before a time and still have their files. */
   withOldFiles(closedBeforeMs: number): Round[];
+  /** Forgets the args too. */
   noteFilesDeleted(key: RoundKey): void;
   setting(name: string): string | undefined;
   setSetting(name: string, value: string): void;
@@ -101,7 +102,7 @@ export function createJournal(db: Database, nowMs: () => number): Journal {
     select: (key) => {
       db.run(
         `INSERT INTO rounds (task_id, round, task_hash, selected_at_ms) VALUES (?, ?, ?, ?)
-         ON CONFLICT DO UPDATE SET closed_at_ms = NULL, ending = NULL`,
+         ON CONFLICT DO UPDATE SET closed_at_ms = NULL, ending = NULL, files_deleted_at_ms = NULL`,
         ...at(key),
         nowMs(),
       );
@@ -130,7 +131,7 @@ export function createJournal(db: Database, nowMs: () => number): Journal {
         .all("SELECT * FROM rounds WHERE closed_at_ms < ? AND files_deleted_at_ms IS NULL", timeMs)
         .map(roundOf),
     noteFilesDeleted: (key) =>
-      void db.run(`UPDATE rounds SET files_deleted_at_ms = ? ${where}`, nowMs(), ...at(key)),
+      void db.run(`UPDATE rounds SET files_deleted_at_ms = ?, args = NULL ${where}`, nowMs(), ...at(key)),
     setting: (name) => {
       const row = db.get("SELECT value FROM settings WHERE name = ?", name);
       return row === undefined ? undefined : String(row.value);

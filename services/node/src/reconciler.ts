@@ -78,7 +78,7 @@ const timerSlackMs = 20;
 
 export function createReconciler(deps: ReconcilerDeps): Reconciler {
   const { self, journal, clock, chainClock, jobs, log } = deps;
-  const pendingSinceMs = new Map<bigint, number>();
+  const pendingSinceSec = new Map<bigint, number>();
   const watched = new Set<bigint>();
   let awake = Promise.withResolvers<void>();
   let node: NodeView | undefined;
@@ -99,12 +99,15 @@ export function createReconciler(deps: ReconcilerDeps): Reconciler {
       nowSec: chainClock.nowSec(),
       held: node?.taskId === task.id,
       available: node?.status === NodeStatus.Available,
-      pendingSinceSec:
-        chainClock.nowSec() - (clock.nowMs() - (pendingSinceMs.get(task.id) ?? clock.nowMs())) / 1000,
+      pendingSinceSec: pendingSinceSec.get(task.id) ?? chainClock.nowSec(),
       jitter: deps.jitter(task.id),
     });
     actions.set(id, action);
     return action;
+  };
+
+  const notePending = (taskId: bigint): void => {
+    if (!pendingSinceSec.has(taskId)) pendingSinceSec.set(taskId, chainClock.nowSec());
   };
 
   const handle = (
@@ -118,8 +121,7 @@ export function createReconciler(deps: ReconcilerDeps): Reconciler {
     else jobs.want(id, action.kind, since, (signal) => deps.performTask(action, task, round, signal));
   };
 
-  const passRounds = async (): Promise<void> => {
-    const since = jobs.moment();
+  const passRounds = async (since: number): Promise<void> => {
     for (const round of journal.open()) {
       const id = roundId(round);
       const task = await deps.readTask(round.taskId);
@@ -129,6 +131,8 @@ export function createReconciler(deps: ReconcilerDeps): Reconciler {
           ? { kind: "done", reason: "the chain was reorganised" }
           : decide(id, task, round);
       handle(id, action, since, task, round);
+      // A reorganisation took the draw away: it is everybody's again.
+      if (task.status === TaskStatus.Pending && action.kind === "wait") notePending(task.id);
       if (action.kind !== "done") continue;
       await deps.reach("closing");
       journal.close(round, action.reason);
@@ -138,15 +142,14 @@ export function createReconciler(deps: ReconcilerDeps): Reconciler {
     }
   };
 
-  const passPending = async (): Promise<void> => {
-    const since = jobs.moment();
-    for (const taskId of pendingSinceMs.keys()) {
+  const passPending = async (since: number): Promise<void> => {
+    for (const taskId of pendingSinceSec.keys()) {
       const id = `pending/${taskId}`;
       const task = await deps.readTask(taskId);
       const action = decide(id, task, undefined);
       handle(id, action, since, task, undefined);
       if (action.kind !== "done") continue;
-      pendingSinceMs.delete(taskId);
+      pendingSinceSec.delete(taskId);
       actions.delete(id);
     }
   };
@@ -194,8 +197,8 @@ export function createReconciler(deps: ReconcilerDeps): Reconciler {
     node = view;
     if (node.taskId !== 0n) await select(node.taskId);
     actions = new Map();
-    await passRounds();
-    await passPending();
+    await passRounds(since);
+    await passPending(since);
     passMembership(node, since);
     measure(node);
     watched.clear();
@@ -223,10 +226,10 @@ export function createReconciler(deps: ReconcilerDeps): Reconciler {
   return {
     wake: () => awake.resolve(),
     notePending: (taskId) => {
-      if (!pendingSinceMs.has(taskId)) pendingSinceMs.set(taskId, clock.nowMs());
+      notePending(taskId);
       awake.resolve();
     },
-    isWatching: (taskId) => watched.has(taskId) || pendingSinceMs.has(taskId),
+    isWatching: (taskId) => watched.has(taskId) || pendingSinceSec.has(taskId),
     view: () => ({ node, membership, actions }),
     isHealthy: () => healthy,
     run: async (signal) => {
