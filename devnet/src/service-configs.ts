@@ -6,7 +6,7 @@ import type { Layout } from "./layout.ts";
 import { secretFile, writeFileAtomic } from "./layout.ts";
 import type { Ports } from "./ports.ts";
 
-export type Behaviour = "lying" | "silent" | "noUpload";
+export type Behaviour = "lying" | "silent" | "commitsThenSilent" | "noUpload";
 
 export type ServiceOptions = {
   layout: Layout;

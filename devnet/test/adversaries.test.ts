@@ -1,7 +1,16 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { equalHex } from "@hydrogen/std";
-import { argsFor, assertBooksBalance, clientOf, network, quickParameters, verifiedImage } from "./support.ts";
+import { Verdict } from "@hydrogen/protocol";
+import { equalHex, systemClock, waitFor } from "@hydrogen/std";
+import {
+  argsFor,
+  assertBooksBalance,
+  clientOf,
+  finished,
+  network,
+  quickParameters,
+  verifiedImage,
+} from "./support.ts";
 
 const stakeWei = 400n * 10n ** 18n;
 
@@ -35,6 +44,33 @@ test("a silent node holds nothing up: the task ends well within its commit deadl
   const honest = await devnet.chain.node.getNodeInfo(devnet.network.nodes[0]!.address as `0x${string}`);
   assert.equal(info.misses, 1n);
   assert.ok(info.weight < honest.weight, "it is drawn less often from now on");
+  await assertBooksBalance(devnet.chain);
+});
+
+test("a node that commits and then falls silent keeps nobody's money: its share goes back, and it pays for it", async (t) => {
+  const devnet = await network(t, {
+    behaviours: { 2: "commitsThenSilent" },
+    parameters: { ...quickParameters, revealSec: 10n },
+  });
+  const client = clientOf(devnet);
+  const { id } = await client.createTask({ taskType: 0, taskArgs: await argsFor(client, "a sun", 5) });
+  assert.equal((await finished(client, id)).status, "done");
+  const taskId = await devnet.chain.task.totalTasks();
+  const silent = devnet.network.nodes[2]!.address as `0x${string}`;
+  const { nodes, verdicts } = await waitFor(
+    async () => {
+      const task = await devnet.chain.task.getTask(taskId);
+      return task.verdicts.includes(Verdict.Committed) ? undefined : task;
+    },
+    { clock: systemClock, signal: AbortSignal.timeout(60_000), intervalMs: 300 },
+  );
+  assert.deepEqual(
+    nodes.filter((_, round) => verdicts[round] === Verdict.Missed),
+    [silent],
+  );
+  const info = await devnet.chain.node.getNodeInfo(silent);
+  assert.equal(info.stakeWei, stakeWei - 10n ** 18n);
+  assert.equal(info.taskId, 0n);
   await assertBooksBalance(devnet.chain);
 });
 

@@ -88,9 +88,19 @@ table("a pending task", [
   [
     "is left alone by a node that could not be drawn",
     { ...pending, nowSec: 1010, available: false },
-    "wait until a change",
+    "wait until 1600",
   ],
-  ["is forgotten when its time in the queue is over", { ...pending, nowSec: 1601 }, "done"],
+  [
+    "is no longer drawn when its time in the queue is over",
+    { ...pending, nowSec: 1600 },
+    "wait until 1602.5",
+  ],
+  ["is ended then, so that its creator gets the fee back", { ...pending, nowSec: 1602.5 }, "cancelOverdue"],
+  [
+    "is ended by a node that could not be drawn, too",
+    { ...pending, nowSec: 1602.5, available: false },
+    "cancelOverdue",
+  ],
   [
     "that was drawn before a reorganisation waits for the next draw",
     { ...pending, memory: {} },
@@ -133,11 +143,10 @@ table("before the commitment", [
     "wait until 1302.5",
   ],
   ["an overdue task is ended after the jitter", { nowSec: commitBy + 2.5 }, "cancelOverdue"],
-  ["one that was released is closed", { task: { verdicts: [Missed, Committed, Committed] } }, "done"],
   [
-    "the reveals that began without it close it",
-    { task: { status: TaskStatus.Revealing, verdicts: [None, Result, Committed] } },
-    "done",
+    "one that was released is left to the others",
+    { task: { verdicts: [Missed, Committed, Committed] } },
+    `wait until ${commitBy}`,
   ],
 ]);
 
@@ -162,6 +171,7 @@ const opened = {
   verdicts: [Committed, Committed, Committed],
   revealDeadlineSec: revealBy,
 } as const;
+const late = { ...opened, verdicts: [Missed, Result, Committed] } as const;
 table("while reveals are open", [
   ["a result is revealed", { task: opened, nowSec: 1301 }, "reveal"],
   ["an error is revealed", { task: opened, memory: { outcome: badArgs } }, "reveal"],
@@ -187,6 +197,8 @@ table("while reveals are open", [
     { task: { ...opened, verdicts: [Result, Committed, Committed] }, nowSec: revealBy + 2.5 },
     "cancelOverdue",
   ],
+  ["whoever missed the commitment leaves them to the others", { task: late }, `wait until ${revealBy}`],
+  ["and ends them if none of these does", { task: late, nowSec: revealBy + 2.5 }, "cancelOverdue"],
 ]);
 
 const success = {
@@ -212,13 +224,26 @@ table("when two results agree", [
   ["another agreeing node waits", { task: helper }, "wait until 1502.5"],
   ["and takes over after the deadline", { task: helper, nowSec: uploadBy + 2.5 }, "upload"],
   ["and reports it", { task: helper, nowSec: uploadBy + 3, memory: { uploaded: true } }, "reportUploaded"],
-  ["a node that disagreed is done", { task: { ...helper, agreed: [false, true, true] } }, "done"],
   [
-    "a node that reported an error is done",
-    { task: { ...helper, verdicts: [ErrorVerdict, Result, Result] } },
-    "done",
+    "a node that disagreed leaves it to them",
+    { task: { ...helper, agreed: [false, true, true] } },
+    `wait until ${uploadEnd}`,
   ],
-  ["a node that missed is done", { task: { ...helper, verdicts: [Missed, Result, Result] } }, "done"],
+  [
+    "so does one that reported an error",
+    { task: { ...helper, verdicts: [ErrorVerdict, Result, Result] } },
+    `wait until ${uploadEnd}`,
+  ],
+  [
+    "so does one that missed",
+    { task: { ...helper, verdicts: [Missed, Result, Result] } },
+    `wait until ${uploadEnd}`,
+  ],
+  [
+    "and any of them ends the task that nobody uploads for",
+    { task: { ...helper, verdicts: [Missed, Result, Result] }, nowSec: uploadEnd + 2.5 },
+    "cancelOverdue",
+  ],
   ["the third still reveals", { task: { ...helper, verdicts: [Committed, Result, Result] } }, "reveal"],
   [
     "a third that is late is released",
@@ -228,19 +253,26 @@ table("when two results agree", [
 ]);
 
 const over = { status: TaskStatus.Done, revealDeadlineSec: revealBy } as const;
+const thirdSilent = { ...over, verdicts: [Result, Result, Committed] } as const;
+const neverUploaded = { ...over, status: TaskStatus.Aborted, verdicts: [Committed, Result, Missed] } as const;
 table("a task that is over", [
   ["is closed", { task: { ...over, verdicts: [Result, Result, Result] } }, "done"],
-  ["is closed when aborted", { task: { status: TaskStatus.Aborted } }, "done"],
-  ["still takes the third reveal", { task: { ...over, verdicts: [Committed, Result, Result] } }, "reveal"],
+  ["is closed when a deadline was missed", { task: { ...over, verdicts: [Missed, Result, Result] } }, "done"],
+  ["is closed when aborted", { task: { status: TaskStatus.Aborted, resultRound: 3 } }, "done"],
   [
-    "still takes the third reveal when nobody uploaded",
-    { task: { ...over, status: TaskStatus.Aborted, verdicts: [Committed, Result, Result] } },
-    "reveal",
-  ],
-  [
-    "is closed if the chain no longer holds the node",
-    { task: { ...over, verdicts: [Committed, Result, Result] }, held: false },
+    "is closed when too few committed to ever reveal",
+    { task: { status: TaskStatus.Aborted, verdicts: [Committed, Missed, Missed], resultRound: 3 } },
     "done",
+  ],
+  ["still takes the third reveal", { task: { ...over, verdicts: [Committed, Result, Result] } }, "reveal"],
+  ["still takes the third reveal when nobody uploaded", { task: neverUploaded }, "reveal"],
+  ["waits for another's third reveal", { task: thirdSilent }, `wait until ${revealBy}`],
+  ["and for a moment more", { task: thirdSilent, nowSec: revealBy }, "wait until 1402.5"],
+  ["and settles it if it never comes", { task: thirdSilent, nowSec: revealBy + 2.5 }, "cancelOverdue"],
+  [
+    "is left to be settled if the chain no longer holds the node",
+    { task: { ...over, verdicts: [Committed, Result, Result] }, held: false },
+    `wait until ${revealBy}`,
   ],
 ]);
 
@@ -273,6 +305,8 @@ test("decides for every combination of status, verdicts, memory and time", () =>
                   assert.ok(action.untilSec > nowSec);
                 if (action.kind === "commit") assert.ok(nowSec < commitBy && mine !== Committed);
                 if (action.kind === "reveal") assert.ok(mine === Committed && nowSec < revealBy);
+                if (action.kind === "cancelOverdue") assert.ok(nowSec > revealBy);
+                if (action.kind === "done") assert.ok(!isUnsettled(status, [mine, other]), "share in escrow");
                 if (action.kind === "upload") assert.ok(outcome?.kind === "result" && mine === Result);
                 if (action.kind === "commit" || action.kind === "reveal")
                   assert.ok(
@@ -292,3 +326,8 @@ test("decides for every combination of status, verdicts, memory and time", () =>
     "wait",
   ]);
 });
+
+function isUnsettled(status: TaskStatus, verdicts: readonly Verdict[]): boolean {
+  const isOver = status === TaskStatus.Done || status === TaskStatus.Aborted;
+  return status !== TaskStatus.None && (!isOver || verdicts.includes(Committed));
+}

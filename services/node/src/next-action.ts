@@ -53,6 +53,8 @@ export type Action =
 
 /** The application draws its own task; nodes step in when it does not. */
 const drawPatienceSec = 2;
+/** As a task's `resultRound`. */
+const noRound = 3;
 /** Several nodes may do the same chore; whoever is first saves the others the gas. */
 const choreSpreadSec = 3;
 
@@ -76,9 +78,11 @@ export function nextAction(situation: Situation): Action {
   }
 }
 
-function draw({ task, available, nowSec, pendingSinceSec, jitter }: Situation): Action {
-  if (nowSec > pendingSinceSec + task.queueSec) return done("its time in the queue is over");
-  if (!available) return wait("to be available");
+function draw(situation: Situation): Action {
+  const { task, available, nowSec, pendingSinceSec, jitter } = situation;
+  const queueEndSec = pendingSinceSec + task.queueSec;
+  if (nowSec >= queueEndSec) return overdue(situation, queueEndSec);
+  if (!available) return wait("to be available", queueEndSec);
   const fromSec = pendingSinceSec + drawPatienceSec + jitter * choreSpreadSec;
   return nowSec >= fromSec ? { kind: "draw" } : wait("the creator to draw the task", fromSec);
 }
@@ -86,18 +90,16 @@ function draw({ task, available, nowSec, pendingSinceSec, jitter }: Situation): 
 function execution(situation: Situation, memory: RoundMemory): Action {
   const { task, nowSec } = situation;
   const verdict = task.verdicts[memory.round];
-  if (verdict === Verdict.Missed) return done("missed the commitment");
   if (verdict === Verdict.Committed) {
     // Set by the second commitment.
-    if (task.revealFromSec === 0)
-      return nowSec < task.commitDeadlineSec
-        ? wait("the other commitments", task.commitDeadlineSec)
-        : overdue(situation, task.commitDeadlineSec);
+    if (task.revealFromSec === 0) return watch(situation, "the other commitments", task.commitDeadlineSec);
     return nowSec < task.revealFromSec
       ? wait("the end of the grace period", task.revealFromSec)
       : reveal(situation, memory);
   }
   const closesSec = task.revealDeadlineSec || task.commitDeadlineSec;
+  if (verdict !== Verdict.None)
+    return watch(situation, "the others, having missed the commitment", closesSec);
   const commitBySec = Math.min(task.commitDeadlineSec, closesSec);
   if (nowSec >= commitBySec) return overdue(situation, closesSec);
   if (!memory.hasArgs) return { kind: "fetchArgs" };
@@ -112,17 +114,15 @@ function execution(situation: Situation, memory: RoundMemory): Action {
 }
 
 function revealing(situation: Situation, memory: RoundMemory): Action {
-  const { task, nowSec } = situation;
+  const { task } = situation;
   switch (task.verdicts[memory.round]) {
     case Verdict.Committed:
       return reveal(situation, memory);
     case Verdict.Result:
     case Verdict.Error:
-      return nowSec < task.revealDeadlineSec
-        ? wait("the other reveals", task.revealDeadlineSec)
-        : overdue(situation, task.revealDeadlineSec);
+      return watch(situation, "the other reveals", task.revealDeadlineSec);
     default:
-      return done("missed the commitment");
+      return watch(situation, "the others, having missed the commitment", task.revealDeadlineSec);
   }
 }
 
@@ -130,10 +130,12 @@ function uploading(situation: Situation, memory: RoundMemory): Action {
   const { task, nowSec } = situation;
   const verdict = task.verdicts[memory.round];
   if (verdict === Verdict.Committed) return reveal(situation, memory);
-  if (verdict !== Verdict.Result) return done("no share in the result");
+  if (verdict !== Verdict.Result)
+    return watch(situation, "the upload, without a share in the result", task.uploadEndSec);
   const { outcome } = memory;
   const mine = memory.round === task.resultRound;
-  if (!mine && !task.agreed[memory.round]) return done("disagreed");
+  if (!mine && !task.agreed[memory.round])
+    return watch(situation, "the upload, having disagreed", task.uploadEndSec);
   if (nowSec >= task.uploadEndSec) return overdue(situation, task.uploadEndSec);
   // Lost with the disk: nothing to upload, others may.
   if (outcome?.kind !== "result") return wait("the files are lost", task.uploadEndSec);
@@ -144,8 +146,12 @@ function uploading(situation: Situation, memory: RoundMemory): Action {
 
 function ended(situation: Situation, memory: RoundMemory): Action {
   const { task, held } = situation;
-  // The task may be over for the application while a third node still owes its reveal.
-  if (held && task.verdicts[memory.round] === Verdict.Committed) return reveal(situation, memory);
+  // The task may be over for the application while a third node still owes its reveal, and its share is in escrow.
+  if (task.resultRound !== noRound && task.verdicts.includes(Verdict.Committed)) {
+    if (held && task.verdicts[memory.round] === Verdict.Committed) return reveal(situation, memory);
+    return watch(situation, "the third reveal", task.revealDeadlineSec);
+  }
+  if (task.verdicts[memory.round] === Verdict.Missed) return done("missed a deadline");
   return done(task.status === TaskStatus.Done ? "done" : "aborted");
 }
 
@@ -159,6 +165,11 @@ function reveal(situation: Situation, memory: RoundMemory): Action {
       Number.isFinite(closesSec) ? closesSec : undefined,
     );
   return { kind: "reveal" };
+}
+
+/** Others have the next move; if none of them makes it, the phase has to be ended for their sake. */
+function watch(situation: Situation, reason: string, deadlineSec: number): Action {
+  return situation.nowSec < deadlineSec ? wait(reason, deadlineSec) : overdue(situation, deadlineSec);
 }
 
 function overdue(situation: Situation, deadlineSec: number): Action {

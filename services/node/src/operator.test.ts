@@ -125,7 +125,7 @@ test("refuses a wrong password, another chain, and a taken port, and leaves noth
   await assert.rejects(node.start({}, wrongChain), { code: "CHAIN_WRONG_ID" });
   const port = Number(new URL(network.relay.url).port);
   await assert.rejects(node.start({}, { ...node.config, api: { host: "127.0.0.1", port } }), {
-    code: "EADDRINUSE",
+    code: "NODE_LISTEN_FAILED",
   });
   await node.start();
 });

@@ -27,13 +27,14 @@ const reasonOf = async (network: TestNetwork, taskId: bigint): Promise<string | 
   return undefined;
 };
 
-test("a task the engine cannot do ends as reported, with a fee for the reporters and no slash", {
+test("a task that no engine can do ends as reported, with a fee for the reporters and no slash", {
   timeout: 300_000,
 }, async (t) => {
   const network = await startTestNetwork(t);
   await startAll(network);
-  const withLora = tinyArgs().replace('"prompt"', '"lora":{"model":"someone/lora"},"prompt"');
-  const taskId = await network.createTask(withLora);
+  const args = JSON.parse(tinyArgs());
+  args.scheduler.args = { beta_start: 2 };
+  const taskId = await network.createTask(JSON.stringify(args));
   const task = await ended(network, taskId);
   assert.equal(task.status, TaskStatus.Aborted);
   assert.deepEqual(task.verdicts, [Verdict.Error, Verdict.Error, Verdict.Error]);
@@ -76,6 +77,25 @@ test("a task that its creator does not draw is drawn by a node", { timeout: 300_
   await startAll(network);
   const taskId = await network.createTask(tinyArgs(), { draw: false });
   assert.equal((await ended(network, taskId)).status, TaskStatus.Done);
+});
+
+test("a task that nobody can draw gives its fee back once its time in the queue is over", {
+  timeout: 300_000,
+}, async (t) => {
+  const network = await startTestNetwork(t, { nodes: 1 });
+  await startAll(network);
+  const balance = () => network.chain.token.balanceOf(network.application.address);
+  const before = await balance();
+  const taskId = await network.createTask(tinyArgs(), { withArgs: false, draw: false });
+  assert.equal(await balance(), before - 30n * cnx);
+  const task = await network.until(async () => {
+    await network.passTime(60);
+    const found = await network.chain.task.getTask(taskId);
+    return found.status !== TaskStatus.Pending && found;
+  });
+  assert.equal(task.status, TaskStatus.Aborted);
+  assert.equal(await reasonOf(network, taskId), "Task queue timeout");
+  assert.equal(await balance(), before);
 });
 
 test("waits for a relay that is away while there are args to fetch and files to upload", {

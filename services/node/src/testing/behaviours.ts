@@ -31,8 +31,8 @@ export const behaviours: Record<NonNullable<NodeConfig["devnetBehaviour"]>, Beha
   },
   /** Takes tasks and never says anything about them. */
   silent: { ...honest, permits: (kind) => kind !== "commit" },
-  /** Commits like the others and then never says to what. */
-  commitsThenSilent: { ...honest, permits: (kind) => kind !== "reveal" },
+  /** Commits like the others and then never says to what, and leaves it to them to end that. */
+  commitsThenSilent: { ...honest, permits: (kind) => kind !== "reveal" && kind !== "cancelOverdue" },
   /** Takes its part in the verdict and keeps the files. */
   noUpload: { ...honest, permits: (kind) => kind !== "upload" },
 };
