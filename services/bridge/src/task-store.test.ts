@@ -73,3 +73,16 @@ test("keeps the time spent in every status, and lists what is unfinished by age"
     ["b"],
   );
 });
+
+test("takes over the spending of a database from before there was a running total", () => {
+  const db = openDatabase(":memory:", bridgeMigrations);
+  const store = createTaskStore(db, () => 1);
+  store.accept(newTask("a"), 10n * oneTaskWei);
+  store.accept(newTask("b"), 10n * oneTaskWei);
+  db.run("DELETE FROM spending");
+  assert.equal(store.spentWei("studio"), 2n * oneTaskWei);
+  store.update("a", { status: "failed", feeWei: 0n });
+  assert.equal(store.spentWei("studio"), oneTaskWei);
+  store.accept(newTask("c"), 10n * oneTaskWei);
+  assert.equal(store.spentWei("studio"), 2n * oneTaskWei);
+});
