@@ -33,6 +33,8 @@ export type NodeDeps = {
   /** Where `keystore.passwordEnv` is looked up; default the process's. */
   environment?: NodeJS.ProcessEnv;
   randomBytes?: (n: number) => Uint8Array;
+  /** Default: the diffusion engine in a process of its own. */
+  engine?: Engine;
   /** Test networks only. */
   behaviour?: Behaviour;
   /** Called at every point where a crash must lose nothing; whoever passes it may end the process there. */
@@ -87,17 +89,19 @@ export async function startNode(config: NodeConfig, deps: NodeDeps = {}): Promis
       { signer: account, clock, randomBytes: random },
     );
 
-    const engine = createEngine(
-      {
-        settings: {
-          modelsDirs: config.modelsDirs,
-          cacheDir: data.engineCacheDir,
-          threads: config.engine.threads,
+    const engine =
+      deps.engine ??
+      createEngine(
+        {
+          settings: {
+            modelsDirs: config.modelsDirs,
+            cacheDir: data.engineCacheDir,
+            threads: config.engine.threads,
+          },
+          timeoutMs: config.engine.timeoutSec * 1000,
         },
-        timeoutMs: config.engine.timeoutSec * 1000,
-      },
-      { clock, log: log.child({ part: "engine" }) },
-    );
+        { clock, log: log.child({ part: "engine" }) },
+      );
     shutdown.onClose("engine", engine.close);
 
     const metrics = new Metrics();
