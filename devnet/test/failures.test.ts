@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { startDevnet } from "@hydrogen/devnet";
+import { parseReceipt, verifyReceipt } from "@hydrogen/protocol";
 import { systemClock, waitFor } from "@hydrogen/std";
 import { silentLogger } from "@hydrogen/telemetry";
 import {
@@ -27,6 +28,10 @@ test("bad args are refused with a code before any fee is paid", async (t) => {
     [{ ...good, task_config: { ...good.task_config, image_width: 65 } }, "ARGS_INVALID"],
     [{ ...good, lora: { model: "someone/some-lora" } }, "TASK_UNSUPPORTED"],
     [{ ...good, base_model: "nobody/nothing" }, "MODEL_NOT_OFFERED"],
+    [
+      { ...good, task_config: { ...good.task_config, image_width: 2048, image_height: 2048 } },
+      "VRAM_NOT_OFFERED",
+    ],
   ];
   for (const [args, code] of bad) {
     const taskArgs = typeof args === "string" ? args : JSON.stringify(args);
@@ -34,6 +39,29 @@ test("bad args are refused with a code before any fee is paid", async (t) => {
   }
   assert.equal(await devnet.chain.token.balanceOf(wallet), balanceWei);
   assert.equal(await devnet.chain.task.totalTasks(), 0n);
+  await assertBooksBalance(devnet.chain);
+});
+
+test("a chain that is killed in the middle of a task fails nothing", async (t) => {
+  const devnet = await network(t);
+  const client = clientOf(devnet);
+  const { id } = await client.createTask({ taskType: 0, taskArgs: await argsFor(client, "a red apple", 5) });
+  const killed: string[] = [];
+  for await (const { status } of client.follow(id, AbortSignal.timeout(300_000))) {
+    if (["done", "failed"].includes(status)) assert.equal(status, "done");
+    if (!["drawing", "executing", "fetching"].includes(status) || killed.includes(status)) continue;
+    killed.push(status);
+    devnet.process("chain").kill();
+  }
+  assert.ok(killed.length > 0, "it was killed at least once");
+  const receipt = parseReceipt(await client.getReceipt(id));
+  const image = await client.getImage(id, 0);
+  assert.deepEqual(
+    verifyReceipt(receipt, { taskArgs: await argsFor(client, "a red apple", 5), files: [image] }),
+    [],
+  );
+  assert.equal(await devnet.chain.task.totalTasks(), 1n);
+  await assertBooksBalance(devnet.chain);
 });
 
 test("a task waits out a relay that is away, a node that is killed, and a bridge that is killed", async (t) => {

@@ -165,6 +165,23 @@ test("the life of a task, and what may happen to it", { timeout: 180_000 }, asyn
     );
   });
 
+  await t.test("a result that nobody uploads returns what it did not cost", async () => {
+    const running = begin(client, "no upload");
+    const taskId = next();
+    const [a, b, c] = await network.drawn(taskId);
+    for (const node of [a!, b!, c!]) await node.commit(taskId);
+    for (const node of [a!, b!, c!]) await node.reveal(taskId);
+    await network.passTime(100);
+    await systemClock.sleep(300);
+    assert.equal((await chain.task.getTask(taskId)).status, TaskStatus.Uploading, "others may still upload");
+    await network.passTime(30);
+    await assert.rejects(running, {
+      code: "TASK_ABORTED_ON_CHAIN",
+      facts: { taskId, reason: "Task result not uploaded", refundedWei: 10n * cnx },
+    });
+    assert.equal(await client.spentWei(taskId), 20n * cnx);
+  });
+
   await t.test("three silent nodes cost nothing: the overdue task is ended and refunded", async () => {
     const before = await balanceOf(network);
     const running = begin(client, "silence");
