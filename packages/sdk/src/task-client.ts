@@ -231,7 +231,7 @@ export function createTaskClient(deps: TaskClientDeps): TaskClient {
       const receipt = () => buildReceipt(chain, taskId, stagesMs, created.block);
       return { taskId, files, receipt: await patiently(receipt, clock, signal) };
     }
-    if (status !== TaskStatus.Aborted) throw failure;
+    if (status !== TaskStatus.Aborted) throw failure ?? sdkError("TASK_MOVED", { taskId });
     throw await patiently(() => abortError(created, failure ?? aside.failure()), clock, signal);
   }
 

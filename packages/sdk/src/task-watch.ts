@@ -49,24 +49,29 @@ export function watchTask(
   const draw = createChore("draw", { firstMs: pollMs, maxMs: slowPollMs });
   const cancel = createChore("cancel", { firstMs: 1_000, maxMs: 15_000 });
 
-  /** Does a chore now and then until the task's state shows that it is done. */
+  /** Does a chore now and then, beside the looking, until the task's state shows that it is done. */
   function createChore(name: string, pause: { firstMs: number; maxMs: number }) {
     let sent = 0;
     let pauseMs = pause.firstMs;
     let notBeforeMs = 0;
-    return async (call: Parameters<TaskSender["send"]>[0]["call"]): Promise<void> => {
-      if (clock.nowMs() < notBeforeMs) return;
-      try {
-        await sender.send({ key: `${key}:${name}:${sent}`, call }, { signal });
-        sent++;
-      } catch (error) {
-        signal?.throwIfAborted();
-        if (!isHydrogenError(error)) throw error;
-        // It reverted on chain, and its key with it.
-        if (error.code === "TRANSACTION_REVERTED" && error.facts.hash !== undefined) sent++;
-        notBeforeMs = clock.nowMs() + pauseMs;
-        pauseMs = Math.min(pause.maxMs, pauseMs * 2);
-      }
+    let isBusy = false;
+    return (call: Parameters<TaskSender["send"]>[0]["call"]): void => {
+      if (isBusy || clock.nowMs() < notBeforeMs) return;
+      isBusy = true;
+      sender
+        .send({ key: `${key}:${name}:${sent}`, call }, { signal })
+        .then(
+          () => sent++,
+          (error: unknown) => {
+            // It reverted on chain, and its key with it.
+            if (isHydrogenError(error, "TRANSACTION_REVERTED") && error.facts.hash !== undefined) sent++;
+            notBeforeMs = clock.nowMs() + pauseMs;
+            pauseMs = Math.min(pause.maxMs, pauseMs * 2);
+          },
+        )
+        .finally(() => {
+          isBusy = false;
+        });
     };
   }
 
@@ -80,8 +85,8 @@ export function watchTask(
       throw sdkError("TASK_MOVED", { taskId });
     const { cancelTask, drawNodes } = chain.calls.task;
     const overdueSec = Math.max(nowSec(clock), head.timestampSec) - (overdueAtSec(task, created) ?? Infinity);
-    if (overdueSec > overduePatienceSec) await cancel(cancelTask(taskId));
-    else if (task.status === TaskStatus.Pending) await draw(drawNodes(taskId));
+    if (overdueSec > overduePatienceSec) cancel(cancelTask(taskId));
+    else if (task.status === TaskStatus.Pending) draw(drawNodes(taskId));
     return task;
   };
 

@@ -4,7 +4,7 @@
  */
 
 import { formatReceipt } from "@hydrogen/protocol";
-import { isFinal, sdkError, type TaskClient, type TaskStage } from "@hydrogen/sdk";
+import { isFinal, sdkError, type TaskClient, type TaskOutcome, type TaskStage } from "@hydrogen/sdk";
 import { type Clock, errorSummary, isHydrogenError, retry, type SerializedError } from "@hydrogen/std";
 import type { BlobStore } from "@hydrogen/storage";
 import type { Logger, Metrics } from "@hydrogen/telemetry";
@@ -55,7 +55,9 @@ export function createTaskRunner(
     while (!signal.aborted && running.size < options.maxConcurrentTasks && waiting.length > 0) {
       const id = waiting.shift()!;
       const run = execute(id)
-        .catch((error: unknown) => log.error("task left for the next start", { id, error }))
+        .catch((error: unknown) => {
+          if (!signal.aborted) log.error("task left for the next start", { id, error });
+        })
         .finally(() => {
           running.delete(id);
           inProgress.set(running.size);
@@ -67,11 +69,26 @@ export function createTaskRunner(
   }
 
   async function execute(id: string): Promise<void> {
-    const task = store.get(id)!;
+    const outcome = await bringToEnd(store.get(id)!);
+    if (outcome === undefined) return;
+    const { taskId, files, receipt } = outcome;
+    // It is paid for: a full disk delays it, and an error leaves it for the next start.
+    const onRetry = (error: unknown) => log.warn("cannot keep the images for the moment", { id, error });
+    await retry(() => keep(id, files), { clock, signal, attempts: Infinity, onRetry });
+    faults("kept");
+    const feeWei = receipt.feeWei - receipt.refundedWei;
+    finish(id, { status: "done", taskId, receipt: formatReceipt(receipt), feeWei });
+    log.info("task done", { id, taskId });
+  }
+
+  /** The verified files; undefined if the task has failed and is written off, or the bridge closes. */
+  async function bringToEnd(task: StoredTask): Promise<TaskOutcome | undefined> {
+    const { id, taskType, argsText, vramLimit } = task;
+    const key = keyOf(id);
     const expiry = startExpiry(task);
     try {
-      const { taskId, files, receipt } = await client.run(
-        { key: keyOf(id), taskType: task.taskType, argsText: task.argsText, vramLimit: task.vramLimit },
+      return await client.run(
+        { key, taskType, argsText, vramLimit },
         {
           signal: AbortSignal.any([signal, expiry.signal]),
           onStage: (status, taskId) => {
@@ -82,20 +99,16 @@ export function createTaskRunner(
           onRounds: (rounds) => live.setRounds(id, rounds),
         },
       );
-      await retry(() => keep(id, files), { clock, signal, attempts: 10 });
-      faults("kept");
-      const feeWei = receipt.feeWei - receipt.refundedWei;
-      finish(id, { status: "done", taskId, receipt: formatReceipt(receipt), feeWei });
-      log.info("task done", { id, taskId });
     } catch (error) {
-      if (signal.aborted) return; // resumed at the next start
+      if (signal.aborted) return undefined; // resumed at the next start
       // Its time ran out at the moment it was paid for: from there the chain's deadlines count.
-      if (expiry.signal.aborted && client.isSubmitted(keyOf(id))) return execute(id);
+      if (expiry.signal.aborted && client.isSubmitted(key)) return bringToEnd(task);
       const reason = expiry.signal.aborted ? expiry.signal.reason : error;
       const feeWei = await costWei(task, reason);
-      if (signal.aborted) return;
+      if (signal.aborted) return undefined;
       log.warn("task failed", { id, error: reason });
       finish(id, { status: "failed", error: serialize(reason), feeWei });
+      return undefined;
     } finally {
       expiry.end();
     }
