@@ -106,7 +106,8 @@ await Promise.all(
     while (next < taskCount) {
       const key = `task:${next++}`;
       const fromMs = performance.now();
-      await client.run({ key, taskType: 0, argsText, vramLimit: 4 });
+      const { receipt } = await client.run({ key, taskType: 0, argsText, vramLimit: 4 });
+      if (process.env.DEBUG) console.log(JSON.stringify(receipt.stagesMs));
       latenciesMs.push(performance.now() - fromMs);
     }
   }),

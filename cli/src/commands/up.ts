@@ -52,7 +52,7 @@ export function upCommand(command: Command, signal: AbortSignal): void {
       const devnet = await startDevnet(
         {
           dataDir,
-          modelsDirs: [shippedModelsDir],
+          modelsDirs: [shippedModelsDir, join(dataDir, "models")],
           nodes: options.nodes,
           anyPort: options.anyPort ?? false,
           ...(options.rpc === undefined ? {} : { chain: otherChain(options.rpc) }),
