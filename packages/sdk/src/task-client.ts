@@ -154,7 +154,8 @@ export function createTaskClient(deps: TaskClientDeps): TaskClient {
         const due = task.status === TaskStatus.Done || error.code === "RESULT_NOT_VERIFIED";
         if (due && !isOutage(error) && ++strikes >= maxFetchStrikes) throw error;
       }
-      await clock.sleep(Math.min(slowFetchMs, pollMs * 2 ** strikes), signal);
+      const pauseMs = Math.min(slowFetchMs, pollMs * 2 ** strikes);
+      await (strikes === 0 ? watch.pause(pauseMs) : clock.sleep(pauseMs, signal));
     }
   }
 

@@ -25,6 +25,8 @@ export type CreatedTask = {
 export type TaskWatch = {
   /** The task as it is now. @throws TASK_MOVED; what the chain refuses for good; the signal's reason */
   look(): Promise<TaskInfo>;
+  /** Waits for the chain's next block since the last look, but no longer than this. @throws the signal's reason */
+  pause(ms: number): Promise<void>;
   /** Looks until this holds. @throws as `look` */
   until(holds: (task: TaskInfo) => boolean): Promise<TaskInfo>;
 };
@@ -75,6 +77,7 @@ export function watchTask(
     };
   }
 
+  let seen: Hex | undefined;
   const look = async (): Promise<TaskInfo> => {
     const [task, head] = await patiently(
       () => Promise.all([chain.task.getTask(taskId), chain.head()]),
@@ -83,6 +86,7 @@ export function watchTask(
     );
     if (!equalHex(task.creator, sender.address) || !equalHex(task.taskHash, created.taskHash))
       throw sdkError("TASK_MOVED", { taskId });
+    seen = head.hash;
     const { cancelTask, drawNodes } = chain.calls.task;
     const overdueSec = Math.max(nowSec(clock), head.timestampSec) - (overdueAtSec(task, created) ?? Infinity);
     if (overdueSec > overduePatienceSec) cancel(cancelTask(taskId));
@@ -90,13 +94,24 @@ export function watchTask(
     return task;
   };
 
+  const pause = async (ms: number): Promise<void> => {
+    const over = new AbortController();
+    const ends = signal === undefined ? over.signal : AbortSignal.any([signal, over.signal]);
+    try {
+      await Promise.race([clock.sleep(ms, ends), chain.nextHead(seen, ends)]);
+    } finally {
+      over.abort();
+    }
+  };
+
   return {
     look,
+    pause,
     until: async (holds) => {
       for (let pauseMs = pollMs; ; pauseMs = Math.min(slowPollMs, pauseMs * 1.1)) {
         const task = await look();
         if (holds(task)) return task;
-        await clock.sleep(pauseMs, signal);
+        await pause(pauseMs);
       }
     },
   };
