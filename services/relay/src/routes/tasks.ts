@@ -170,7 +170,10 @@ export function addTaskRoutes(app: OpenAPIHono<RelayEnv>, deps: TaskRouteDeps): 
     ),
   });
   app.openapi(getProgress, async (c) => {
-    const view = await tasks.find(c.req.valid("param").task_id, () => true);
+    const taskId = c.req.valid("param").task_id;
+    // Progress may have come from nodes whose draw is not followed yet.
+    const knowsItsNodes = ({ rounds }: TaskView) => progress.get(taskId).every(({ round }) => rounds[round]);
+    const view = await tasks.find(taskId, knowsItsNodes);
     requireSigner(c.var.signers, (address) => address === view.creator);
     const data = progress.get(view.taskId).flatMap(({ atMs, ...latest }) => {
       const node = view.rounds[latest.round]?.node;
