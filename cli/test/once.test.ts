@@ -5,6 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { connectChain, parseAddressBook } from "@hydrogen/chain";
+import { type Books, readBooks, readNetwork } from "@hydrogen/devnet";
 import { imagePhash, parseReceipt, pngSize, verifyReceipt } from "@hydrogen/protocol";
 import { bytesToHex } from "@hydrogen/std";
 
@@ -35,6 +37,17 @@ function hydrogen(
     });
     child.on("close", (code) => resolve({ ...run, code }));
   });
+}
+
+/** The books of the network that runs in this directory. */
+async function booksOf(dataDir: string): Promise<Books> {
+  const { rpcUrl, addresses } = readNetwork(dataDir);
+  const chain = await connectChain({ rpcUrl, addresses: parseAddressBook(addresses) });
+  try {
+    return await readBooks(chain);
+  } finally {
+    chain.close();
+  }
 }
 
 function temporaryDir(t: TestContext): string {
@@ -74,6 +87,7 @@ test("up --once makes a verified image, prints its receipt, and ends; up again t
 
   let image: Promise<Run> | undefined;
   let doctor: Promise<Run> | undefined;
+  let books: Promise<Books> | undefined;
   const again = await hydrogen(["up", "--no-image", "--data", data], {
     onStderr: (text, interrupt) => {
       if (!text.includes("Ctrl-C") || image !== undefined) return;
@@ -88,7 +102,8 @@ test("up --once makes a verified image, prints its receipt, and ends; up again t
         data,
       ]);
       doctor = hydrogen(["doctor", "--data", data]);
-      void Promise.all([image, doctor]).then(interrupt);
+      books = Promise.all([image, doctor]).then(() => booksOf(data));
+      books.finally(interrupt).catch(() => undefined);
     },
   });
   assert.equal((await image)?.code, 0, (await image)?.stderr);
@@ -100,6 +115,9 @@ test("up --once makes a verified image, prints its receipt, and ends; up again t
   assert.equal((await doctor)?.code, 0, (await doctor)?.stdout);
   assert.match((await doctor)!.stdout, /bridge on http/);
   assert.equal(again.code, 0, again.stderr);
+  const { supplyWei, heldWei, vaultWei, owedWei } = (await books)!;
+  assert.equal(heldWei, supplyWei, "all CNX is accounted for");
+  assert.equal(vaultWei, owedWei, "nothing is left in escrow");
   const nodeLog = readFileSync(join(data, "logs", "node-0.log"), "utf8");
   assert.match(
     nodeLog.trim().split("\n").at(-1)!,

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import type { TestContext } from "node:test";
 import { fileURLToPath } from "node:url";
 import type { Chain } from "@hydrogen/chain";
-import { type Devnet, type DevnetOptions, readApiKey, startDevnet } from "@hydrogen/devnet";
+import { type Devnet, type DevnetOptions, readApiKey, readBooks, startDevnet } from "@hydrogen/devnet";
 import { parseReceipt, type Receipt, verifyReceipt } from "@hydrogen/protocol";
 import { type BridgeClient, type BridgeTask, createBridgeClient } from "@hydrogen/sdk";
 import { deserializeError } from "@hydrogen/std";
@@ -73,31 +73,9 @@ export async function verifiedImage(
   return { task, image, receipt };
 }
 
-/**
- * The books balance to the wei: all CNX there is lies with the accounts that ever held some, and what the Node
- * contract holds is stakes, earnings and the escrow of the tasks that are under way.
- */
+/** The books balance to the wei, with this much in escrow for tasks that are under way. */
 export async function assertBooksBalance(chain: Chain, escrowWei = 0n): Promise<void> {
-  const events = await chain.getLogs({
-    fromBlock: chain.addresses.deployedBlock,
-    toBlock: await chain.blockNumber(),
-  });
-  const holders = new Set(
-    events.flatMap((event) => (event.name === "Transfer" ? [event.args.from, event.args.to] : [])),
-  );
-  const balances = await Promise.all([...holders].map((holder) => chain.token.balanceOf(holder)));
-  assert.equal(sum(balances), await chain.token.totalSupply(), "all CNX is accounted for");
-
-  const joined = new Set(events.flatMap((event) => (event.name === "NodeJoined" ? [event.args.node] : [])));
-  const infos = await Promise.all([...joined].map((node) => chain.node.getNodeInfo(node)));
-  const owedWei = sum(infos.map(({ stakeWei, earnedWei }) => stakeWei + earnedWei));
-  assert.equal(
-    await chain.token.balanceOf(chain.addresses.node),
-    owedWei + escrowWei,
-    "the vault holds what it owes",
-  );
-}
-
-function sum(amounts: readonly bigint[]): bigint {
-  return amounts.reduce((total, amount) => total + amount, 0n);
+  const { supplyWei, heldWei, vaultWei, owedWei } = await readBooks(chain);
+  assert.equal(heldWei, supplyWei, "all CNX is accounted for");
+  assert.equal(vaultWei, owedWei + escrowWei, "the vault holds what it owes");
 }
