@@ -40,7 +40,7 @@ export function createTaskProgress(stream: NodeJS.WriteStream): TaskProgress {
   return {
     show: (task) => {
       if (stream.isTTY) {
-        stream.write(`\r\x1b[2K${barLine(task, stream.columns ?? 80)}`);
+        stream.write(`\r\x1b[2K${barLine(task, stream.columns || 80)}`);
         drawn = true;
       } else if (task.status !== lastStage) {
         lastStage = task.status;
