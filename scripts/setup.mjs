@@ -16,7 +16,8 @@ export function setUp() {
     console.error("Installing dependencies (once, about a minute) …");
     const npm = spawnSync("npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"], {
       cwd: root,
-      stdio: ["ignore", "inherit", "inherit"],
+      // Standard output belongs to the command that is being set up for.
+      stdio: ["ignore", 2, 2],
       shell: process.platform === "win32",
     });
     if (npm.status !== 0) fail("SETUP_INSTALL_FAILED", "npm ci failed", "Is the package registry reachable?");
